@@ -60,7 +60,8 @@ class Kernel:
     of results, is added up at the end. `unpacking` is the matrix work of a tile with one row of activations: each
     unpacks its weights. Blocks read `again` bytes that others read at the same time, from the last-level cache. A
     block adds up as many as `parts` results one after the other, as far as blocks were there to make so many.
-    `indexed` elements are found by index arithmetic, one by one. What it reads of a cache in pages lies in so many
+    `indexed` elements are found by index arithmetic, one by one. Each byte of activations that it touches it moves
+    `uses` times: two where results are written over inputs. What it reads of a cache in pages lies in so many
     `pieces`.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. What devices do together is its `exchange`. `triton` says that Python launches it through Triton, which
@@ -92,6 +93,7 @@ class Kernel:
     parts: Number | None = None
     indexed: Number | None = None
     pieces: Number | None = None
+    uses: Number = 1
     unit: str | None = None
     triton: bool = False
     joined: bool = False

@@ -24,7 +24,7 @@ from roofsim.prediction.request import settled
 from roofsim.prediction.setup import ALONE, Setup, setup, with_scales
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
 from roofsim.runs.names import device_of, same_device
-from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
+from roofsim.runs.operators import BUILDERS, PARTS, Sizes, kernels_of, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
 from roofsim.runs.serving import CHAT_TOKENS, SERVING, cache_of, load_of, mean_length, rate_of, template_of, unstated
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
@@ -217,7 +217,7 @@ class Reader:
         phase: Phase = "decode" if run.phase == "decode" else "prefill"
         try:
             precision = _of_state(run, self._precision(run, device, dtype, format_))
-            kernels = BUILDERS[run.op](Sizes(run, network_named, device), precision, self.runtime)
+            kernels = kernels_of(run.op, Sizes(run, network_named, device), precision, self.runtime)
             device.matrix_peak(dtype)
         except KeyError as error:
             raise Skip(f"{run.op}: its note lacks {error.args[0]}") from None

@@ -22,12 +22,12 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, pieces, prefill, samples
-from roofsim.runs import stacks
+from roofsim.runs import operators, stacks
 from roofsim.runs.cases import Reader, Skip, network_named
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
-from roofsim.runs.operators import BUILDERS, Sizes, part_of
+from roofsim.runs.operators import Sizes, part_of
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
 from roofsim.runs.stacks import runtime_of
@@ -541,7 +541,7 @@ def test_a_row_of_one_operator_is_predicted_from_the_sizes_in_its_note(op, field
 
 def kernels_of(op, note, **fields):
     """The kernels of a row about one operator in bf16 with states in fp32."""
-    return BUILDERS[op](Sizes(run(op=op, note=note, **fields)), Precision(), library.runtime("vllm"))
+    return operators.kernels_of(op, Sizes(run(op=op, note=note, **fields)), Precision(), library.runtime("vllm"))
 
 
 def test_a_graph_of_one_call_of_attention_is_replayed_and_a_step_sums_up_its_splits():
@@ -582,6 +582,54 @@ def test_rows_of_delta_rules_are_lowered_as_in_a_serving_engine_or_by_triton():
     assert {k.like for k in kernels_of("gdn:chunk_gated_delta_rule", GDN, prompt=64)} == {"stream", "ssd"}
     (step,) = kernels_of("gdn:fused_recurrent_gated_delta_rule_packed_decode", GDN, batch=2)
     assert (step.like, step.cost.state) == ("stream", 2 * 2 * 32 * 128 * 128 * 4)
+
+
+def test_operators_that_are_repeated_find_weights_and_states_in_the_cache_but_attention_its_keys():
+    def cost(op, note, **fields):
+        kernels = kernels_of(op, note, **fields)
+        return [(k.cost.weights, k.cost.state, k.cost.activations) for k in kernels if k.like != "replay"]
+
+    note, theirs = "M=2;N=3;K=5", {"source": "ai-dynamo/aiconfigurator@1:systems/x.parquet"}
+    (plain,) = cost("linear", note)
+    assert plain == (3 * 5 * 2, 0, (2 * 5 + 2 * 3) * 2)
+    assert cost("linear", f"{note};timed=graph") == cost("linear", note, source="own measurement 2026")
+    assert cost("linear", f"{note};timed=graph") == [(0, 0, (2 * 5 + 2 * 3 + 3 * 5) * 2)]
+    assert cost("gemm", note, **theirs) == [plain]  # six layers in turn
+    step = "gdn:fused_recurrent_gated_delta_rule_packed_decode"
+    (own,), (warm,) = cost(step, GDN), cost(step, GDN, **theirs)
+    assert warm == (0, 0, sum(own))
+    heads = "heads=32;kv_heads=8;head_dim=128;timed=graph"
+    assert cost("sdpa_decode", heads, context=4096)[0][1] == 4096 * 8 * 256 * 2
+
+
+def test_kernels_of_2023_take_elements_one_by_one_in_a_block_for_each_token():
+    def kernel(op, note="tokens=10;tp=2;hidden=4096"):
+        row = run(op=op, note=note, model="meta-llama/Llama-3.1-8B", prompt=None, phase="op")
+        (group,) = (reader := Reader("vllm")).jobs[reader.case(row).target.parts[0][1]].groups
+        return group.kernels[0]
+
+    assert (kernel("mlp_act").blocks, kernel("mlp_act").indexed) == (10, 10 * 14336 / 2)
+    assert (kernel("input_layernorm").blocks, kernel("input_layernorm").indexed) == (10, 10 * 4096)
+    # pairs of 20 heads of 128, a join's arithmetic for each
+    assert kernel("attn_rope").indexed == pytest.approx(5 / 3 * 10 * 20 * 64)
+    assert kernel("act_fn").indexed is kernel("rotary_emb").indexed is None
+
+
+def test_a_convolution_of_contiguous_tokens_streams_and_vllms_is_that_of_its_lowering():
+    (own,) = kernels_of("causal_conv1d", "D=3072;L=1025", prompt=0)
+    assert (own.like, own.blocks, own.steps) == ("stream", 3072, 6)
+    channels = 2 * 16 * 128 + 32 * 128
+    (triton,) = kernels_of("gdn:causal_conv1d_fn", GDN, batch=2, prompt=9)
+    assert (triton.like, triton.blocks, triton.waits) == ("stream", 2 * 2 * channels / 256, 12)
+    (step,) = kernels_of("gdn:causal_conv1d_update", GDN, batch=2)
+    assert (step.uses, step.cost.activations) == (2, 2 * 2 * channels * 2)
+
+
+def test_a_row_of_the_table_that_is_looked_up_again_and_again_is_in_the_cache():
+    row = run(op="embedding", note="tokens=20", model="meta-llama/Llama-3.1-8B", prompt=None, phase="op")
+    (group,) = (reader := Reader("vllm")).jobs[reader.case(row).target.parts[0][1]].groups
+    (kernel,) = group.kernels
+    assert (kernel.cost.weights, kernel.cost.activations, kernel.uses) == (0, 2 * 20 * 4096 * 2, 2)
 
 
 def test_a_row_that_names_an_operator_of_a_model_has_the_sizes_of_that_model():
