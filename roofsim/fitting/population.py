@@ -24,6 +24,7 @@ from roofsim.fitting.problem import Prior, Problem, prior
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.values import dataclass
+from roofsim.ops.base import kind_named
 from roofsim.prediction.fitted import MEASURED_APART, SIBLING
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.program import Array, Program
@@ -33,7 +34,7 @@ from roofsim.runs.where import parse
 from roofsim.specs.calibration import NORMAL_95, PHASES, TIMES, Scatter
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
-from roofsim.specs.population import Group, LeftOut, Typical, device_class, runtime_class
+from roofsim.specs.population import OF_OPERATORS, Group, LeftOut, Typical, device_class, runtime_class
 from roofsim.specs.runtime import Runtime
 
 MOST = 120
@@ -55,7 +56,7 @@ REACH = 3.0
 """Robust standard deviations beyond which a fit is wild."""
 
 Key = tuple[str, str, bool]
-"""A kind of figure of whole passes: metric, phase, whether the host matters."""
+"""A kind of figure: metric, phase or kind of a single operator, whether the host matters."""
 
 
 @dataclass(frozen=True)
@@ -336,7 +337,7 @@ def _short(x: float) -> float:
 
 @dataclass(frozen=True)
 class Residuals:
-    """Whole-model rows of one stack predicted without it: log(predicted / measured), and what parameters may do.
+    """Rows of one stack predicted without it: log(predicted / measured), and what parameters may do.
 
     `variance` is what they do if each goes its own way.
     """
@@ -352,7 +353,7 @@ class Residuals:
 
 
 def left_out(stack: Stack, joint: Joint, of: Literal["device", "runtime"]) -> Residuals:
-    """The whole-model rows of a stack, by what is expected of its classes from all stacks of other devices (runtimes).
+    """The rows of a stack, by what is expected of its classes from all stacks of other devices (runtimes).
 
     What the device file states is not used, since it was measured on such a device.
     """
@@ -367,8 +368,13 @@ def left_out(stack: Stack, joint: Joint, of: Literal["device", "runtime"]) -> Re
     off = np.log(stack.program.predict(values)) - np.log([case.measured for case in stack.cases])
     slopes = stack.program.slopes(values, tuple(PARAMETERS))
     waits = stack.program.host_bound(values)
-    keys = tuple((c.metric, c.phase, bool(h)) for c, h in zip(stack.cases, waits, strict=True))
+    keys = tuple(_key(stack, c, bool(h)) for c, h in zip(stack.cases, waits, strict=True))
     return Residuals(stack, keys, off, ((slopes * spread) ** 2).sum(axis=1))
+
+
+def _key(stack: Stack, case: Case, host: bool) -> Key:
+    """The kind of figure that a case is."""
+    return (case.metric, case.phase, host) if stack.whole else (OF_OPERATORS, kind_named(case.run.op), False)
 
 
 def _gathered(all_of_them: Sequence[Residuals], key: tuple[object, ...]) -> tuple[Array, Array, Array]:
@@ -480,18 +486,17 @@ def learn(all_of_them: Sequence[Stack], progress: Callable[[str], None] = lambda
         progress(f"{stack.device.id} with {stack.runtime.id}{kind}: {len(stack.cases)} rows say something of "
                  f"{len(fits[-1].values)} parameters")  # fmt: skip
     joint = Joint(tuple(fits), {name: Spread.of(name, fits) for name in PARAMETERS})
-    whole = [stack for stack in all_of_them if stack.whole]
-    devices = [left_out(stack, joint, "device") for stack in whole]
-    runtimes = [left_out(stack, joint, "runtime") for stack in whole]
-    share, least = shown(devices), repeats(fits)
+    devices = [left_out(stack, joint, "device") for stack in all_of_them]
+    runtimes = [left_out(stack, joint, "runtime") for stack in all_of_them]
+    share, least = shown([r for r in devices if r.stack.whole]), repeats(fits)
 
     def of_other_devices(r: Residuals) -> Sequence[Residuals]:
-        rest = [x for x in devices if x.stack.chip != r.stack.chip]
+        rest = [x for x in devices if x.stack.chip != r.stack.chip and x.stack.whole == r.stack.whole]
         alike = [x for x in rest if x.stack.classes == r.stack.classes]
         return alike or [x for x in rest if x.stack.classes[1] == r.stack.classes[1]] or rest
 
     def of_other_runtimes(r: Residuals) -> Sequence[Residuals]:
-        rest = [x for x in runtimes if x.stack.classes[1] != r.stack.classes[1]]
+        rest = [x for x in runtimes if x.stack.classes[1] != r.stack.classes[1] and x.stack.whole == r.stack.whole]
         return [x for x in rest if x.stack.device.kind == r.stack.device.kind] or rest
 
     both = sorted({stack.classes for stack in all_of_them})

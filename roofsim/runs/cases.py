@@ -16,7 +16,7 @@ from roofsim.model.architecture import Architecture
 from roofsim.model.split import RANKS, Split
 from roofsim.model.step import Pass, Phase, Precision, Product
 from roofsim.model.weights import CACHE_BYTES, DTYPE_BYTES, ENCODINGS, format_named
-from roofsim.ops.base import Kind
+from roofsim.ops.base import kind_named
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next_token, passes
@@ -229,7 +229,7 @@ class Reader:
         self.jobs.setdefault(key, Job(phase, dtype, (Group(1, kernels),), alone=True))
         graph = run.notes.get("timed") == "graph"  # one launch for many: what is timed is the device
         eager = self.runtime.host.mode == "eager" and run.metric == "latency_s" and not graph
-        kind = _kind(run.op)
+        kind = kind_named(run.op)
         return Case(
             run, device.id, run.model, run.metric, run.phase, run.value,
             Target("wall" if eager else "device", ((1.0, key),)), key, frozenset({kind}), _flags(run),
@@ -243,7 +243,7 @@ class Reader:
                 network = self._models.get(model.lower()) or network_named(model)
             except RoofsimError:  # a name of sizes, which are those of the note
                 return False
-            self._lacking[model, op] = lacks(network, op, _kind(op))
+            self._lacking[model, op] = lacks(network, op, kind_named(op))
         return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
@@ -552,22 +552,6 @@ def _precision(s: Setup, w: Workload) -> Precision:
         return s.precision(w)
     except RoofsimError as error:
         raise Skip(str(error).split(";")[0]) from None
-
-
-_KINDS: Mapping[str, Kind] = {
-    "gemm": "gemm", "linear": "gemm", "moe": "gemm", "copy": "pointwise", "add": "pointwise"
-}  # fmt: skip
-
-
-def _kind(op: str) -> Kind:
-    """The kind of operator that a row about one operator covers."""
-    if op in _KINDS:
-        return _KINDS[op]
-    for word, kind in (("attention", "attention"), ("sdpa", "attention"), ("conv", "conv"), ("scan", "scan"),
-                       ("ssd", "scan"), ("norm", "norm")):  # fmt: skip
-        if word in op:
-            return kind  # type: ignore[return-value]
-    return "pointwise"
 
 
 def kinds_of(network: Architecture) -> frozenset[str]:

@@ -293,7 +293,12 @@ def test_what_is_left_out_is_predicted_from_all_others_alone():
     near = [Fake(("a", "x"), "one"), Fake(("a", "y"), "one"), Fake(("b", "x"), "two")]
     cases = tuple(SimpleNamespace(metric="latency_s", phase=f, measured=4.0) for f in ("prefill", "decode"))
     mine = SimpleNamespace(
-        classes=("a", "x"), chip="one", cases=cases, program=Program(), own=lambda v: {"own": v["gemm_fill"]}
+        classes=("a", "x"),
+        chip="one",
+        cases=cases,
+        program=Program(),
+        own=lambda v: {"own": v["gemm_fill"]},
+        whole=True,
     )
     found = p.left_out(mine, Others(), "device")
     assert found.off == pytest.approx(np.log([0.5, 2.0]))
@@ -301,6 +306,12 @@ def test_what_is_left_out_is_predicted_from_all_others_alone():
     assert found.keys == (("latency_s", "prefill", True), ("latency_s", "decode", False))
     p.left_out(mine, Others(), "runtime")
     assert asked == [(("a", "x"), [True, True, False], ""), (("a", "x"), [True, False, True], "one")]
+    # single operators are known by their kinds, whichever time was measured and whoever launched them
+    named = [SimpleNamespace(metric=m, measured=4.0, run=SimpleNamespace(op=op)) for m, op in (
+        ("latency_s", "input_layernorm"), ("device_time_s", "gdn:fused_recurrent_gated_delta_rule"))]  # fmt: skip
+    alone = SimpleNamespace(**{**vars(mine), "cases": tuple(named), "whole": False})
+    keys = (("device_time_s", "norm", False), ("device_time_s", "scan", False))
+    assert p.left_out(alone, Others(), "device").keys == keys
 
 
 # --- stacks whose truth is known ---
@@ -653,10 +664,11 @@ def test_rows_are_judged_by_the_scatter_of_other_devices_of_their_class_else_of_
         2: [1, 3, 4],  # no other device with it: any
         3: [0, 1],  # the same runtime on another class
         4: [0, 1, 2],
+        5: [],  # no other stack of single operators
     }
     assert of_devices[3] == [(0, pytest.approx(0.1)), (1, pytest.approx(0.2))]
     rows = [(of, [number for number, _ in rows]) for of, rows in judged]
-    pairs = [[], [0, 1], [2], [3], [4]]
+    pairs = [[5], [0, 1], [2], [3], [4]]
     assert rows == [(of, numbers) for numbers in pairs for of in ("device", "runtime")]
 
 
@@ -664,7 +676,7 @@ def test_rows_of_a_runtime_are_judged_by_other_runtimes_on_such_devices_else_on_
     _, judged, _ = learning(PLACES)
     of_runtimes = {number: others for of, rows in judged if of == "runtime" for number, others in rows}
     assert {n: [other for other, _ in others] for n, others in of_runtimes.items()} == {
-        0: [2], 1: [2], 2: [0, 1], 3: [4], 4: [3],
+        0: [2], 1: [2], 2: [0, 1], 3: [4], 4: [3], 5: [],
     }  # fmt: skip
     assert of_runtimes[3] == [(4, pytest.approx(1.0))]
     _, judged, _ = learning([PLACES[0], PLACES[4]])
