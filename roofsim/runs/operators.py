@@ -341,6 +341,12 @@ def _delta_rule(phase: Phase, *, channels: bool = False) -> Builder:
     return build
 
 
+def _chunks_in_flashinfer(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    """As vLLM calls FlashInfer's kernel, for keys that are normalised already (collect_gdn.py of aiconfigurator)."""
+    kernels = _served(_delta(z, p, z.prompt, channels=False), p, r, "prefill")
+    return tuple(kernel for kernel in kernels if kernel.name != "normalise")
+
+
 def _delta_in_triton(*, channels: bool) -> Builder:
     def build(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
         return recurrent.chunked_kernels(_delta(z, p, z.prompt, channels), channels)
@@ -425,7 +431,7 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "mamba2:causal_conv1d_update": _convolution_step,
         "mamba2:selective_state_update": _state_update,
         "gdn:chunk_gated_delta_rule": _delta_in_triton(channels=False),
-        "gdn:chunk_gated_delta_rule_flashinfer": _delta_rule("prefill"),
+        "gdn:chunk_gated_delta_rule_flashinfer": _chunks_in_flashinfer,
         "gdn:fused_recurrent_gated_delta_rule": _delta_rule("decode"),
         "gdn:fused_recurrent_gated_delta_rule_packed_decode": _delta_rule("decode"),
         "kda:chunk_kda_with_fused_gate": _delta_in_triton(channels=True),
