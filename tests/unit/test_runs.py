@@ -676,6 +676,28 @@ def test_products_whose_sums_are_scaled_within_take_longer_in_rows_of_single_ope
     assert up.tile == 2 * 64 * 128 * inputs
 
 
+@pytest.mark.parametrize(
+    ("dtype", "weights", "unit", "stored", "moved", "quantised"),
+    [
+        # 128 x 256 weights; 64 rows of 256 in, of 128 out, these in bf16; scales of 16 and 32 in a byte
+        ("bf16", "int4", None, 16384, 2 * (16384 + 8192), None),
+        ("bf16", "nvfp4", "fp4", 16384 + 2048, 8192 + 1024 + 2 * 8192, 2 * 16384 + 8192 + 1024),
+        ("bf16", "mxfp4", None, 16384 + 1024, 2 * (16384 + 8192), None),
+        ("fp8", "fp8", "fp8", 32768, 16384 + 2 * 8192, 3 * 16384),
+        ("bf16", "int8", "int8", 32768, 16384 + 2 * 8192, 3 * 16384),
+    ],
+)
+def test_a_row_of_a_product_reads_its_format_and_what_was_quantised_for_it(
+    dtype, weights, unit, stored, moved, quantised
+):
+    row = run(op="gemm", note="m=64;n=128;k=256", model="", device="RTX 5090", dtype=dtype, weight_dtype=weights)
+    (group,) = (reader := Reader("vllm")).jobs[reader.case(row).target.parts[0][1]].groups
+    *before, product = group.kernels
+    assert (product.unit, product.cost.weights, product.cost.activations) == (unit, stored, moved)
+    assert product.cost.matrix == 2 * 64 * 128 * 256
+    assert [(k.name, k.cost.activations) for k in before] == ([("quantise", quantised)] if quantised else [])
+
+
 def test_a_linear_recurrence_reads_two_values_and_writes_one():
     (kernel,) = kernels_of("linear_recurrence_scan", "channels=10", batch=2, prompt=3)
     assert (kernel.like, kernel.cost.activations, kernel.cost.vector) == ("stream", 3 * 2 * 60, 2 * 60)
