@@ -306,25 +306,6 @@ def _turn(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wi
     return high
 
 
-def setups_of(
-    ways: Mapping[str, Sequence[int]], made: Callable[[dict[str, int]], Setup]
-) -> tuple[list[Setup], dict[str, str]]:
-    """A setup for every way to divide the model, and of several those that cannot be, with why.
-
-    Raises InputError if none can.
-    """
-    found, refused = [], {}
-    for ranks in product(*ways.values()):
-        split = dict(zip(ways, ranks, strict=True))
-        try:
-            found.append(made(split))
-        except InputError as error:
-            refused[", ".join(f"{way} {n}" for way, n in split.items() if list(ways[way]) != [1])] = str(error)
-    if not found:
-        raise InputError(next(iter(refused.values())))
-    return found, refused
-
-
 def wire_of(s: Setup, link: float | None = None) -> tuple[Wire, str]:
     """The link between pools, and what it is called: of so many bytes a second, or as nodes of its cluster are linked.
 

@@ -21,7 +21,8 @@ from roofsim.reports.figures.captions import on, rests_on
 from roofsim.reports.figures.labels import Label, among, settle
 from roofsim.reports.figures.style import heading, ink, look, looks, quantities, subplots
 from roofsim.reports.theme import Theme
-from roofsim.serving.front import OBJECTIVES, Choice, Front, Point, evenly, named
+from roofsim.serving.choices import Choice, named
+from roofsim.serving.front import OBJECTIVES, Front, Point, evenly
 from roofsim.serving.slo import Promise
 from roofsim.serving.steady import Served, Server, closed, open_loop
 from roofsim.specs.workload import Workload
