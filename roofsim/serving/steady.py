@@ -7,9 +7,9 @@ a rate: a Poisson process, whose requests share steps and wait for them (`open`)
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import field, fields, replace
-from functools import cached_property
+from functools import cache, cached_property
 from math import exp
 from typing import Any, Literal
 
@@ -223,6 +223,11 @@ class Server:
     def open_steps(self) -> Steps:
         """The steps of requests that come at a rate."""
         return Steps(self)
+
+    @cached_property
+    def solved(self) -> Callable[[float], Solved]:
+        """What follows from a rate of requests; each is worked out once, since searches come back to it."""
+        return cache(lambda rate: Solved(self, rate / self.lanes))
 
     @cached_property
     def lanes(self) -> int:
@@ -610,7 +615,7 @@ def open_loop(server: Server, rate: float) -> Served:
             f"rate: {rate:g} requests a second are more than {server.s.model_name} on {server.s.device.id} answers: "
             f"{server.capacity:.4g} at most (ended by {server.ends})"
         )
-    found, lanes = Solved(server, rate / server.lanes), server.lanes
+    found, lanes = server.solved(rate), server.lanes
     others, prompts = found.steps
     alone, mixed = (float(each.time) for each in found.figures)
     of_prompts = prompts * (mixed - alone) / (prompts * mixed + others * alone)
@@ -626,7 +631,7 @@ def glance_at(server: Server, rate: float) -> Mapping[str, Mapping[str, float]] 
     if rate >= server.capacity:
         return None
     try:
-        found = Solved(server, rate / server.lanes)
+        found = server.solved(rate)
         return {"itl": found.itl, "ttft": found.ttft}
     except InputError:
         return None
