@@ -85,10 +85,11 @@ class Served:
     """What a load makes of a setup. `to_dict` gives the JSON of the design, section 6; SI units.
 
     `concurrency` are the requests that are there, of which `running` are served, `rate` those that come (and are
-    answered) in a second, `capacity` the rate that can be answered at most. `itl` is the time between two tokens of a
-    request, `ttft` from its arrival to the first. `energy_per_token` are the joules of all devices, those of prompts
-    and of waiting among them, over the tokens of answers; `cost` has joules at the wall of tokens of either kind.
-    `drafts` is what those gain (`gained.Gained`), if there are any.
+    answered) in a second, `capacity` the rate that a full engine answers: requests at a higher one fill it, and wait
+    ever longer. `itl` is the time between two tokens of a request, `ttft` from its arrival to the first.
+    `energy_per_token` are the joules of all devices, those of prompts and of waiting among them, over the tokens of
+    answers; `cost` has joules at the wall of tokens of either kind. `drafts` is what those gain (`gained.Gained`), if
+    there are any.
     """
 
     model: str
@@ -251,7 +252,7 @@ class Server:
 
     @cached_property
     def ends(self) -> str:
-        """What ends the rate that can be answered."""
+        """What ends the rate that a full engine answers."""
         found = _round(self, float("inf"))
         return found.bound if _saturated(found.loop) else self.limit
 
@@ -348,7 +349,11 @@ class Server:
 
     @cached_property
     def capacity(self) -> float:
-        """The most requests that can be answered in a second: those of a full engine that is never short of them."""
+        """Requests that a full engine answers in a second, never short of them: what may come at a rate without end.
+
+        Users whom it need not wait for may get more: places are taken at once where it is full, so that every step has
+        a prompt, and sequences outgrow their room.
+        """
         found = _round(self, float("inf"))
         return float(found.loop.running) / found.took * self.lanes
 
@@ -612,8 +617,8 @@ def open_loop(server: Server, rate: float) -> Served:
         raise InputError(f"rate: {rate:g} requests a second; a number above 0 is expected")
     if rate >= server.capacity:
         raise InputError(
-            f"rate: {rate:g} requests a second are more than {server.s.model_name} on {server.s.device.id} answers: "
-            f"{server.capacity:.4g} at most (ended by {server.ends})"
+            f"rate: {rate:g} requests a second are more than {server.s.model_name} on {server.s.device.id} answers "
+            f"once it is full: {server.capacity:.4g} (ended by {server.ends})"
         )
     found, lanes = server.solved(rate), server.lanes
     others, prompts = found.steps

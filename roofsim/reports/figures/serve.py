@@ -31,7 +31,7 @@ PANELS = (("itl", "time between two tokens"), ("ttft", "time to the first token"
 USERS, RATES = 28, 20
 """Loads that a line is drawn through."""
 FULL = 0.97
-"""Up to which share of what is answered at most rates are drawn."""
+"""Up to which share of what a full engine answers rates are drawn."""
 MARGIN = 1.15
 """By what factor an axis goes on beyond the values."""
 
