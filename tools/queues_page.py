@@ -24,8 +24,11 @@ from roofsim.prediction.setup import setup
 from roofsim.serving.arrivals import Lengths, Poisson, Users, arrive, asked
 from roofsim.serving.events import simulated
 from roofsim.serving.outcome import Done, Simulated, Spread
+from roofsim.serving.quantiles import FIGURES
 from roofsim.serving.scheduler import rules
-from roofsim.serving.steady import FIGURES, Served, Server, closed, open_loop
+from roofsim.serving.served import Served
+from roofsim.serving.server import Server
+from roofsim.serving.steady import closed, open_loop
 from roofsim.specs.workload import workload
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "queues.md"

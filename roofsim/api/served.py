@@ -35,9 +35,11 @@ from roofsim.serving.choices import servers as all_servers
 from roofsim.serving.drafting import Drafts
 from roofsim.serving.gained import with_gain
 from roofsim.serving.prefix import Prefix
+from roofsim.serving.served import Served
+from roofsim.serving.server import Server
 from roofsim.serving.slo import FIND, Find, Largest, Promise
 from roofsim.serving.states import Rollback
-from roofsim.serving.steady import Served, Server, closed, open_loop
+from roofsim.serving.steady import closed, open_loop
 from roofsim.specs.device import Device
 from roofsim.specs.workload import Workload
 

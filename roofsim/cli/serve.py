@@ -17,8 +17,9 @@ if TYPE_CHECKING:
 
     from roofsim.prediction.setup import Setup
     from roofsim.serving.choices import Choice
+    from roofsim.serving.served import Served
+    from roofsim.serving.server import Server
     from roofsim.serving.slo import Promise
-    from roofsim.serving.steady import Served, Server
     from roofsim.specs.workload import Workload
 
 Times: TypeAlias = "Mapping[str, Mapping[str, float] | None]"
@@ -127,8 +128,8 @@ def command(
     from roofsim.foundation.errors import InputError
     from roofsim.serving.choices import choices, servers
     from roofsim.serving.prefix import Prefix
+    from roofsim.serving.server import Server
     from roofsim.serving.slo import promises
-    from roofsim.serving.steady import Server
 
     if concurrency and rate:
         raise InputError("--concurrency, --rate: are two kinds of load; give one of them")

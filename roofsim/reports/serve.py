@@ -15,8 +15,8 @@ from roofsim.reports.records import ends_of, records, with_ends
 from roofsim.reports.table import Column, Figure, Table
 from roofsim.serving.front import OBJECTIVES, PRICES, Front, Point, evenly, in_common
 from roofsim.serving.quantiles import FIGURES
+from roofsim.serving.served import Served
 from roofsim.serving.slo import Largest, Promise, broken
-from roofsim.serving.steady import Served
 
 WAYS = tuple(each.name for each in fields(Split))
 """How a model is divided, by name."""

@@ -11,7 +11,7 @@ from roofsim.model.architecture import Architecture
 from roofsim.prediction.setup import Setup
 from roofsim.serving.drafting import Drafts
 from roofsim.serving.prefix import Prefix
-from roofsim.serving.steady import Server
+from roofsim.serving.server import Server
 from roofsim.specs.device import Device
 from roofsim.specs.workload import Workload
 

@@ -23,8 +23,9 @@ from roofsim.prediction.loop import ENDLESS, Apart
 from roofsim.prediction.results import plain
 from roofsim.prediction.server import in_flight
 from roofsim.serving.choices import Choice, named
+from roofsim.serving.server import Server
 from roofsim.serving.slo import Promise
-from roofsim.serving.steady import Server, closed
+from roofsim.serving.steady import closed
 
 if TYPE_CHECKING:
     import numpy as np

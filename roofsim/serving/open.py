@@ -25,7 +25,7 @@ from roofsim.prediction.steps import decode, prefill
 
 if TYPE_CHECKING:
     from roofsim.serving.chain import Chain
-    from roofsim.serving.steady import Server
+    from roofsim.serving.server import Server
 
 APART = 1.5
 """How far apart the numbers of sequences are at which steps are looked at; between two, times are interpolated."""

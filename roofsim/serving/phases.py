@@ -34,8 +34,8 @@ from roofsim.serving.apart import (
     step_promised,
 )
 from roofsim.serving.inside import SHARES, Beside, Inside
+from roofsim.serving.server import Server
 from roofsim.serving.slo import SEARCH, Promise, find
-from roofsim.serving.steady import Server
 from roofsim.specs.workload import Workload
 
 LAYOUTS = ("mixed", "inside", "apart")

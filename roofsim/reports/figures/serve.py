@@ -23,8 +23,10 @@ from roofsim.reports.figures.style import heading, ink, look, looks, quantities,
 from roofsim.reports.theme import Theme
 from roofsim.serving.choices import Choice, named
 from roofsim.serving.front import OBJECTIVES, Front, Point, evenly
+from roofsim.serving.served import Served
+from roofsim.serving.server import Server
 from roofsim.serving.slo import Promise
-from roofsim.serving.steady import Served, Server, closed, open_loop
+from roofsim.serving.steady import closed, open_loop
 from roofsim.specs.workload import Workload
 
 PANELS = (("itl", "time between two tokens"), ("ttft", "time to the first token"))
