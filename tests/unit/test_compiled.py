@@ -21,7 +21,7 @@ from roofsim.prediction.request import predict_request, settled
 from roofsim.prediction.setup import setup
 from roofsim.specs.workload import workload
 
-POINTS = 1000
+POINTS = 200
 
 
 def compiled_stack(model: str, runtime: str, figures: tuple[str, ...]) -> Compiled:
@@ -192,7 +192,7 @@ def test_machine_code_gives_the_same_bits() -> None:
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="Node.js is not installed")
 def test_javascript_gives_what_python_gives(tmp_path: Path, covering_stacks: list[tuple[str, str]]) -> None:
-    """1,000 random points of all figures, of every part with every lowering."""
+    """Random points of all figures, of every part with every lowering."""
     dice, stacks = random.Random(1), covering_stacks
     points = [(dice.randint(1, 200_000), dice.randint(1, 256)) for _ in range(POINTS)]
     functions = [compiled_stack(*stack, tuple(FIGURES)) for stack in stacks]
