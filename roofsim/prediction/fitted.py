@@ -207,13 +207,21 @@ def doubted(s: Setup, doubt: Doubt) -> Setup:
 
     Figures there scatter as those of the population do, if that is more. Where data do not tell the rates at which
     weights are read and multiplied, these are as uncertain as in the population: formats have kernels of their own.
+    So is what a fit knew only together with them, and less well by itself than the population does.
     """
     c = s.calibration
     if c is None or not doubt:
         return s
     scatter = tuple(variant(x, sigma=max(x.sigma, s.priors.scatter_of(x.metric, x.phase, x.host))) for x in c.scatter)
-    covariance = c.covariance.without(OF_PRODUCTS) if doubt == "rates" else c.covariance
+    covariance = _without_rates(c.covariance, s.priors.spreads) if doubt == "rates" else c.covariance
     return replace(s, calibration=variant(c, scatter=scatter, covariance=covariance))
+
+
+def _without_rates(c: Covariance, spreads: Mapping[str, float]) -> Covariance:
+    """The covariance of what is known better than in the population if the rates of products are not."""
+    own = zip(c.names, (row[-1] for row in c.lower), strict=True)
+    worse = {name for name, variance in own if variance > spreads[name] ** 2}
+    return c.without(OF_PRODUCTS | worse)
 
 
 def unsure(s: Setup, r: Reach) -> Setup:

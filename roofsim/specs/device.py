@@ -118,8 +118,9 @@ class Device(Documented):
     vendor: str
     """Who makes it: with its kind, what is expected of such devices (NVIDIA gpu), and which runtimes are written for
     it."""
-    kind: Literal["gpu", "soc", "cpu"]
-    """A card, a chip that shares its memory with a processor, or a processor alone."""
+    kind: Literal["gpu", "soc", "cpu", "accelerator"]
+    """A card, a chip that shares its memory with a processor, a processor alone, or a card that draws no graphics and
+    runs no program that is written for such (TPU, Gaudi)."""
     year: Count | None = None
     """The year in which it came out; decides nothing."""
     memory: Memory
