@@ -86,22 +86,23 @@ def _fitting(s: Setup) -> Calibration | None:
 def _nearest(s: Setup) -> tuple[str, str] | None:
     """The shipped calibration that is most like this setup, and in what it differs; None if none is like it.
 
-    With the same runtime: the device's operators, another mode of it, the sibling of the nearest bandwidth. Else the
-    same device with another version of the software.
+    With the same runtime: the device's operators, another mode of it, the sibling of the nearest bandwidth, passes
+    before single operators. Else the same device with another version of the software.
     """
     base, lowering = s.device.id.partition("@")[0], s.runtime.lowering.partition("_")[0]
-    found: list[tuple[int, float, str, str]] = []
+    found: list[tuple[int, bool, float, str, str]] = []
     for name, (device, runtime) in library.stacks().items():
         same_base = device.partition("@")[0] == base
         if runtime == s.runtime.id and (same_base or _sort(device) == (s.device.vendor, s.device.kind)):
             if device == s.device.id:
-                found.append((0, 0, name, "single operators"))
+                found.append((0, False, 0, name, "single operators"))
                 continue
             speeds = library.device(device).memory.bandwidth.value, s.device.memory.bandwidth.value
-            found.append((1 if same_base else 2, abs(log(float(speeds[0] / speeds[1]))), name, device))
+            of_operators = not library.calibration(name).of_passes
+            found.append((1 if same_base else 2, of_operators, abs(log(float(speeds[0] / speeds[1]))), name, device))
         elif same_base and library.runtime(runtime).lowering.partition("_")[0] == lowering:
-            found.append((3, 0 if device == s.device.id else 1, name, runtime))
-    return min(found)[2:] if found else None
+            found.append((3, False, 0 if device == s.device.id else 1, name, runtime))
+    return min(found)[3:] if found else None
 
 
 @dataclass(frozen=True, slots=True)
