@@ -11,7 +11,7 @@ from dataclasses import replace
 from roofsim.foundation.arith import at_least, ceil, maximum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
-from roofsim.lowering.eager import ssd_kernels
+from roofsim.lowering.eager import multipliers, ssd_kernels
 from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece, tiny
 from roofsim.model.step import Pass
 from roofsim.model.weights import ACTIVATION_BYTES
@@ -24,10 +24,14 @@ JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
 """Products that are columns of the one before them."""
 
 BETWEEN = (
-    Role.CACHE, Role.ATTENTION, Role.INDEX, Role.CONVOLUTION, Role.RECURRENCE, Role.STATE_GATE, Role.ATTENTION_OUT,
-    Role.STATE_OUT, Role.SEQUENCE_PROJECTION, Role.SCAN_IN, Role.SCAN_OUT,
+    Role.CACHE, Role.ATTENTION, Role.INDEX, Role.CONVOLUTION, Role.RECURRENCE, Role.STATE_GATE, Role.GATED_NORM,
+    Role.ATTENTION_OUT, Role.SEQUENCE_PROJECTION, Role.SEQUENCE_GATE, Role.SCAN_IN, Role.STATE_PARAMETERS,
+    Role.SCAN_OUT,
 )  # fmt: skip
-"""What is launched between two graphs of a prefill (`splitting_ops` of vLLM), and what begins the next graph."""
+"""What is launched between two graphs of a prefill (`splitting_ops` of vLLM), and what begins the next graph.
+
+Layers with a selective scan or a short convolution are there whole, of Mamba-2 the convolution and the scan alone.
+"""
 SPLIT_BELOW = 8 / 5
 """Blocks a unit from which on FlashAttention-2 does not split keys: 0.8 of two a unit (`num_splits_heuristic`)."""
 SAMPLING = (Role.LOGITS, Role.LOGITS_SCALE)
@@ -38,10 +42,10 @@ def takes_all(operator: Operator) -> bool:
     """Whether one launch takes all sequences of a step, pieces of prompts and single tokens alike.
 
     vLLM 0.23: so does the kernel that writes to the cache, and FlashAttention, which is handed where each sequence
-    begins (v1/attention/backends/flash_attn.py), and the chunks of the delta rule. Latent attention and state-space
-    layers run the two apart (mla/common.py and the mixers of state-space layers).
+    begins (v1/attention/backends/flash_attn.py). Latent attention, state-space layers and the delta rule run the two
+    apart (mla/common.py, the mixers of state-space layers, `split_non_spec` in gdn/qwen_gdn_linear_attn.py).
     """
-    if operator.function in (attention.cache_append, recurrence.delta_rule):
+    if operator.function is attention.cache_append:
         return True
     return fused.LIKE.get(operator.function) == "attention" and operator.function is not attention.latent_attention
 
@@ -160,6 +164,38 @@ def joined_keys(o: Operator) -> tuple[Kernel, ...]:
     return (piece("keys joined", "strided", keys, 2 * z["act_bytes"]),)
 
 
+def rows_of_time(o: Operator, p: Pass) -> tuple[Kernel, ...]:
+    """What goes before a selective scan: its constants to fp32 and, in a prefill, all that it reads to rows of time.
+
+    vLLM 0.23, mamba/mamba_mixer.py: the convolution leaves tokens side by side, and `selective_scan_fn` copies its
+    result, the step, the gate, B and C for that. D goes to fp32 with the bias of the step in a prefill alone.
+    """
+    if p.phase == "decode":
+        return (tiny("to fp32"),)
+    z = o.sizes
+    tokens, a = z["batch"] * z["new"], z["act_bytes"]
+    return (
+        tiny("to fp32", 2),
+        piece("to rows", "transpose", tokens * z["d_inner"], 2 * a, count=3),
+        piece("to rows", "transpose", tokens * z["d_state"], 2 * a, count=2),
+    )
+
+
+def handed_over(o: Operator, products: tuple[Kernel, ...]) -> tuple[Kernel, ...]:
+    """The last product of a layer that is one operation of its own to the compiler, which copies its result out.
+
+    vLLM 0.23, mamba/mamba_mixer.py and mamba/short_conv.py (`output[...] = `); a short convolution first joins what it
+    made of steps and of prompts (`torch.vstack`), though there is but one of them.
+    """
+    z, a = o.sizes, o.sizes["act_bytes"]
+    out = piece("result", "stream", z["tokens"] * z["d_out"], 2 * a)
+    if o.role is Role.SCAN_OUT:
+        return (*products, out)
+    if o.role is Role.SEQUENCE_PROJECTION and "output_gate" in o.uses:
+        return (piece("joined", "stream", z["tokens"] * z["d_in"], 2 * a), *products, out)
+    return products
+
+
 def experts_in(o: Operator, p: Pass) -> tuple[Kernel, ...]:
     """What stands before the first product of experts where tokens came from other ranks, quantised already.
 
@@ -195,7 +231,8 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
                 products, copied = (fused.product(operator, situation.p),), 0
             return Lowered((*(replace(each, fill=0, joined=True) for each in products),), copied)
         apart = _quantised_apart(operator, unit, situation.runtime)
-        return Lowered(products, copied) if apart else Lowered(products[1:])
+        around = (*handed_over(operator, products if apart else products[1:]), *multipliers(operator, situation))
+        return Lowered(around, copied if apart else 0)
     if operator.function is gemm.expert_linear:
         # tokens are quantised before they go to experts, what experts made of them row by row
         rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)
@@ -228,13 +265,16 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         if situation.p.phase == "decode":
             return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
         return Lowered((tiny("state"), *ssd_kernels(operator)))
-    if operator.function is recurrence.delta_rule and (situation.step or situation.p.phase) == "prefill":
+    if operator.function is recurrence.delta_rule:
+        beside = tiny("states and layout", situation.facts.scan_kernels.get(situation.p.phase, 0))
+        around = (beside,) if beside.count else ()
+        if situation.p.phase == "decode":
+            return Lowered((*around, replace(fused.kernel(operator), like="stream", triton=True)))
         keys = z["batch"] * z["new"] * z["key_heads"] * z["qk_dim"]
         normalised = piece("normalise", "stream", keys, 2 * z["act_bytes"], 3, count=1 + z["keys"])
-        chunks = fused.kernel(operator)
-        if situation.p.phase == "decode":
-            chunks = replace(chunks, padding=z["chunk"])  # a token beside prompts is a chunk of its own
-        return Lowered((normalised, tiny("decay"), chunks))
-    if operator.function in (scan.selective_scan, recurrence.delta_rule) and situation.p.phase == "decode":
-        return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
+        return Lowered((*around, normalised, tiny("decay"), fused.kernel(operator)))
+    if operator.function is scan.selective_scan:
+        whole = fused.kernel(operator)
+        step = replace(whole, like="stream", triton=True)
+        return Lowered((*rows_of_time(operator, situation.p), step if situation.p.phase == "decode" else whole))
     return fused.lower(operator, situation)
