@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from roofsim.foundation.arith import at_least, ceil, maximum, single
+from roofsim.foundation.arith import at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
 from roofsim.lowering.eager import multipliers, ssd_kernels
@@ -139,6 +139,8 @@ def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
     summed = Kernel("sum of splits", "stream", Cost())
     if s.units is None or "kv_heads" not in z:
         return fused.in_parts(whole, operator), summed
+    if s.one_call and s.step == "prefill":
+        return (alone(whole, operator),)
     if z["heads"] == z["kv_heads"]:
         return (replace(whole, spread=1),)
     blocks = z["batch"] * z["kv_heads"]
@@ -150,6 +152,18 @@ def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
         replace(summed, count=split),
         piece("results regrouped", "strided", results, 2 * z["act_bytes"]),
     )
+
+
+def alone(whole: Kernel, o: Operator) -> Kernel:
+    """FlashAttention-2 of single tokens in one call with prompts: each head of each token has a tile of its own.
+
+    Heads are grouped and keys split only where no sequence has more than one token (`seqlenq_ngroups_swapped` in
+    mha_varlen_fwd). Of the rows of a tile one is wanted, and the last tile of keys is half full.
+    """
+    z = o.sizes
+    last = minimum(z["context"] + z["new"], z.get("window", z.get("chunk", z["context"] + z["new"])))
+    tiles = fused.FEWEST * (last + fused.KEYS / 2) / last
+    return replace(whole, blocks=z["batch"] * z["heads"], rows=1, spread=1, padding=tiles)
 
 
 def joined_keys(o: Operator) -> tuple[Kernel, ...]:

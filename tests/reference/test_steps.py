@@ -9,6 +9,7 @@ import pytest
 from counting.launches import FP32, GATED, GQA, PREFILL, SSM, STEP, network, runtime
 from counting.rows import ACT, CACHE, STORED, VECTOR, WEIGHT, D
 
+from roofsim import library
 from roofsim.engine.passes import ahead_work, serving_work
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import lower
@@ -36,9 +37,10 @@ def operators(model: Architecture, p: Pass) -> dict[str, list[Operator]]:
     return found
 
 
-def launched(model: Architecture, stack: Runtime, p: Pass, name: str) -> list[Kernel]:
+def launched(model: Architecture, stack: Runtime, p: Pass, name: str, device: str | None = None) -> list[Kernel]:
     """The kernels of an operator in a pass, those of all groups one after the other."""
-    return [k for row in lower(model, stack, p) for o, found in row if o.name == name for k in found.kernels if k.count]
+    rows = lower(model, stack, p, library.device(device) if device else None)
+    return [k for row in rows for o, found in row if o.name == name for k in found.kernels if k.count]
 
 
 def test_what_goes_token_by_token_sees_all_tokens_and_reads_its_weights_once() -> None:
@@ -91,6 +93,21 @@ def test_one_launch_takes_caches_and_attention_of_all_sequences() -> None:
         assert all(each.joined for each in others)
     _, queries, *_ = launched(network(GQA), stack, MIXED, "attention")
     assert queries.cost.state == 2 * 7 * 2 * 6 * CACHE
+
+
+def test_single_tokens_beside_prompts_have_a_tile_for_each_head_in_flash_attention_2() -> None:
+    """Two tokens with four heads each, which see seven keys; of 64 rows one is wanted, of 7 + 64 keys seven."""
+    stack = runtime("vllm", **NO_GRAPHS)
+    prompts, single = launched(network(GQA), stack, MIXED, "attention", "a100-sxm-80gb")
+    assert (single.blocks, single.rows, single.spread, single.joined) == (2 * 4, 1, 1, True)
+    assert single.padding == pytest.approx(64 * (7 + 64) / 7)
+    assert prompts == launched(network(GQA), stack, LAST, "attention", "a100-sxm-80gb")[0]
+    # not in a step without prompts, nor where kernels are others
+    alone = replace(STEP, logits="last")
+    assert [k.name for k in launched(network(GQA), stack, alone, "attention", "a100-sxm-80gb")][1] == "attention"
+    other = runtime("vllm", **NO_GRAPHS, attention={"one_call": False})
+    for on, found in (("mi300x", stack), ("h100-sxm", stack), ("a100-sxm-80gb", other)):
+        assert all(k.padding < 64 for k in launched(network(GQA), found, MIXED, "attention", on)[1:])
 
 
 def test_state_space_layers_run_prompts_and_single_tokens_apart() -> None:
