@@ -287,7 +287,7 @@ class Loop:
         return Kinds(*(a + b * (1 - 1 / (2 * rounds)) for a, b in zip(met, self._queued, strict=True)))
 
     def _turns_in(self, rounds: Number) -> Number:
-        """Rounds of the engine in so many of the users: the first has all prompts at once, after the last none begins."""
+        """Rounds of the engine in so many of the users: all prompts come with the first, after the last none begins."""
         return rounds * maximum(self.turns, 1)
 
     def between_tokens(self, rounds: Number) -> Kinds:

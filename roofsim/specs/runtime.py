@@ -121,6 +121,8 @@ class MemoryPolicy(Spec):
     reserve: Annotated[float, Limit(gt=0, le=1)] | None = None
     """Share of the device that is taken at the start and filled with blocks of cache: what does not go into it does not
     fit."""
+    beside: bool = False
+    """Whether that share, of what the driver leaves, is for weights and cache alone, and all else lies beside it."""
     block: PositiveInt = 1
     """Tokens of a block of cache."""
     chunk: PositiveInt | None = None

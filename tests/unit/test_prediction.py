@@ -15,7 +15,7 @@ from roofsim.foundation.schema import variant
 from roofsim.foundation.units import MAX_COUNT
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
-from roofsim.prediction.limits import cache_capacity, fits, largest
+from roofsim.prediction.limits import cache_capacity, cache_room, fits, largest
 from roofsim.prediction.request import detailed_prefill, predict_request
 from roofsim.prediction.server import engine_of
 from roofsim.prediction.setup import setup
@@ -444,3 +444,12 @@ def test_vllm_takes_an_a100_for_a_device_with_little_memory(
     s = setup("Qwen2.5-0.5B", device, "vllm")
     engine = engine_of(s)
     assert (most_tokens(s), engine.tokens, engine.sequences) == (of_a_call, of_a_step, sequences)
+
+
+def test_sglang_fills_its_share_of_what_the_driver_leaves_with_weights_and_cache():
+    s = setup("Llama-3.1-8B", "h100-sxm", "sglang")
+    left = 0.835 * (79.18 * 2**30 - 500e6) - 2 * 8_030_261_248
+    tokens = cache_capacity(s, workload(dtype="bf16"))
+    assert tokens == pytest.approx(left / (32 * 8 * 128 * 2 * 2), rel=1e-5)
+    # whatever a step computes with lies beside it
+    assert cache_room(s, workload(dtype="bf16"), 64) == cache_room(s, workload(dtype="bf16"), 8192)
