@@ -34,6 +34,8 @@ Layers with a selective scan or a short convolution are there whole, of Mamba-2 
 """
 SPLIT_BELOW = 8 / 5
 """Blocks a unit from which on FlashAttention-2 does not split keys: 0.8 of two a unit (`num_splits_heuristic`)."""
+SMALL = 16
+"""Rows of queries of a tile of Triton's attention, for up to 16 heads of a key head (`BLOCK_M`)."""
 SAMPLING = (Role.LOGITS, Role.LOGITS_SCALE)
 """What comes after the last graph."""
 
@@ -134,6 +136,8 @@ def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
     less than 0.8 of two on each unit.
     """
     whole, z = paged(operator, s.runtime), operator.sizes
+    if s.one_call and s.units is not None and operator.role is Role.SINKS:
+        return in_small_tiles(whole, operator, s)
     if s.p.phase == "prefill":
         return (*joined_keys(operator), whole)
     summed = Kernel("sum of splits", "stream", Cost())
@@ -164,6 +168,22 @@ def alone(whole: Kernel, o: Operator) -> Kernel:
     last = minimum(z["context"] + z["new"], z.get("window", z.get("chunk", z["context"] + z["new"])))
     tiles = fused.FEWEST * (last + fused.KEYS / 2) / last
     return replace(whole, blocks=z["batch"] * z["heads"], rows=1, spread=1, padding=tiles)
+
+
+def in_small_tiles(whole: Kernel, o: Operator, s: Situation) -> tuple[Kernel, ...]:
+    """Attention with sinks, which FlashAttention-2 has not: Triton's, with tiles of 16 queries, heads grouped.
+
+    vLLM 0.23, triton_unified_attention.py: keys are split in steps without prompts alone. A tile loads as many keys as
+    one of 64 rows, and is taken to need as long: prompts of gpt-oss-20b on an A100 take 3.8 times what they would take
+    in those (`data/published/served.csv`).
+    """
+    rows = whole.rows or 1
+    small = maximum(SMALL / rows, 1) * fused.FEWEST / SMALL
+    if s.p.phase == "prefill":
+        return (replace(whole, padding=whole.padding * small / maximum(fused.FEWEST / rows, 1), triton=True),)
+    if s.step == "prefill":
+        return (replace(whole, spread=1, padding=small, triton=True),)
+    return replace(fused.in_parts(whole, o), triton=True), Kernel("sum of splits", "stream", Cost(), triton=True)
 
 
 def joined_keys(o: Operator) -> tuple[Kernel, ...]:

@@ -70,6 +70,7 @@ class Role(StrEnum):
     FFN_UP = "ffn_up", "the projection up of a dense layer, beside that to the gate"
     FFN_OUT = "ffn_out", "the projection that ends a dense layer"
     EXPANDED = "expanded", "attention to keys that were expanded from latents beside one that all heads share"
+    SINKS = "sinks", "attention in whose softmax a learned score of each head takes part"
     DISPATCH = "dispatch", "the way of tokens to experts on other devices"
     EXPERT_IN = "expert_in", "the first product of the experts"
     EXPERT_OUT = "expert_out", "the last product of the experts"

@@ -110,6 +110,27 @@ def test_single_tokens_beside_prompts_have_a_tile_for_each_head_in_flash_attenti
         assert all(k.padding < 64 for k in launched(network(GQA), found, MIXED, "attention", on)[1:])
 
 
+def test_attention_with_sinks_has_tiles_of_16_rows_where_flash_attention_2_would_run() -> None:
+    """Of an A100; heads of two key heads are grouped by two, and a tile takes as long as one of 64 rows."""
+    model, stack = network(GQA | {"sinks": True}), runtime("vllm", **NO_GRAPHS)
+
+    def found(p: Pass, device: str = "a100-sxm-80gb") -> list[Kernel]:
+        return launched(model, stack, p, "attention", device)
+
+    # 96 tokens behind 1,000: 192 rows are whole tiles, and the last one of keys is half full of 1,048.5
+    (long,) = found(Pass(2, 96, 1000, LAST.precision, logits="last"))
+    assert (long.blocks, long.rows, long.triton) == (2 * 2, 2 * 96, True)
+    assert long.padding == pytest.approx(4 * (1048.5 + 64) / 1048.5)
+    # six rows of three tokens in a tile of 16, and two of one token
+    prompts, single = found(MIXED)
+    assert prompts.padding == pytest.approx(64 / 6 * (6 + 64) / 6)
+    assert (single.blocks, single.rows, single.spread, single.padding) == (2 * 2, 2, 1, 64 / 2)
+    # steps without prompts split keys, Hopper has FlashAttention-3
+    whole, summed = found(replace(STEP, context=1023, logits="last"))
+    assert (whole.spread, whole.padding, whole.triton, summed.name) == (8, 1, True, "sum of splits")
+    assert not any(k.triton for k in found(MIXED, "h100-sxm"))
+
+
 def test_state_space_layers_run_prompts_and_single_tokens_apart() -> None:
     stack = runtime("vllm", **NO_GRAPHS)
     kernels = launched(network(SSM), stack, MIXED, "scan")
