@@ -16,7 +16,7 @@ from roofsim.foundation.errors import InputError
 from roofsim.foundation.values import dataclass
 from roofsim.measure.llamacpp import Files, Programs, Session
 from roofsim.measure.points import Point, known, points, state
-from roofsim.measure.programs import Ended, program
+from roofsim.measure.programs import Ended, program, told_to_end
 from roofsim.measure.runs import runs
 from roofsim.model.architecture import Architecture
 
@@ -93,7 +93,7 @@ def measure(
 
     book = Book(file, path, "llama.cpp")
     session, refused = Session(tools, asked.repeats, until=asked.until), list[str]()
-    with folder(asked.scratch, asked.keep) as place:
+    with told_to_end(), folder(asked.scratch, asked.keep) as place:
         files = Files(place, asked.keep is not None, tools)
         try:
             for name, a in subjects:

@@ -130,6 +130,13 @@ class Folder(click.ParamType[str]):
     help="Tokens that vLLM's engine takes in a step.  [default: 16384]",
 )
 @click.option(
+    "--gpu-memory-utilization",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=0.9,
+    metavar="SHARE",
+    help="Share of the device's memory that vLLM's engine takes.  [default: 0.9]",
+)
+@click.option(
     "--modes",
     type=Words(*MODES),
     default=None,
@@ -203,11 +210,11 @@ class Folder(click.ParamType[str]):
 @click.pass_context
 def command(
     ctx: click.Context, models: tuple[str, ...], output: str, prompts: list[int], batches: list[int], stack: str,
-    weights: list[str] | None, vllm_python: str | None, batched_tokens: int, modes: list[Any] | None,
-    llama_bench: str | None, llama_batched_bench: str | None, llama_quantize: str | None, scratch: str | None,
-    keep_gguf: str | None, dtype: str, phases: list[Any], logits: Any, micro: bool, repeats: int, warmup: int,
-    energy: float, max_seconds: float | None, on: str | None, device_name: str | None, kernels: str | None, plan: bool,
-    format_: str, quiet: bool,
+    weights: list[str] | None, vllm_python: str | None, batched_tokens: int, gpu_memory_utilization: float,
+    modes: list[Any] | None, llama_bench: str | None, llama_batched_bench: str | None, llama_quantize: str | None,
+    scratch: str | None, keep_gguf: str | None, dtype: str, phases: list[Any], logits: Any, micro: bool, repeats: int,
+    warmup: int, energy: float, max_seconds: float | None, on: str | None, device_name: str | None,
+    kernels: str | None, plan: bool, format_: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Build each of MODELS with random weights and measure its prefills and decode steps.
 
@@ -259,7 +266,8 @@ def command(
         until = max_seconds and started + max_seconds
         wish = Asked(models, weights or [dtype], phases, batches, prompts, repeats, until)
         out = o.Output(format_, None, quiet)
-        _vllm.measure(wish, batched_tokens, vllm_python, output, device_name, out, plan=plan, quiet=quiet)
+        how = (batched_tokens, gpu_memory_utilization)
+        _vllm.measure(wish, how, vllm_python, output, device_name, out, plan=plan, quiet=quiet)
         return
     if weights:
         raise InputError(f"--weights goes with --stack llama.cpp and vllm, not {stack}; write --dtype")

@@ -120,6 +120,13 @@ def test_a_byte_order_mark_and_empty_lines_do_no_harm(tmp_path):
     assert len(read_csv(str(path)).runs) == 1
 
 
+@pytest.mark.parametrize(("sign", "value"), [(",", "1,234.5"), (";", "1234,5"), (";", " 1234,5 "), ("\t", "1,234.5")])
+def test_cells_are_set_off_as_spreadsheets_do(csv_of, sign, value):
+    row = [*ROW.split(",")[:-2], "throughput_tok_s", f'"{value}"' if sign == "," else value]
+    (found,) = read_csv(csv_of("", HEADER.replace(",", sign), sign.join(row))).runs
+    assert (found.value, found.line, found.prompt) == (1234.5, 3, 4096)
+
+
 def test_notes_hold_pairs_and_flags_with_reasons():
     found = run(note="std=0.1;suspect=1 (first call);free text")
     assert notes(found.note)["std"] == "0.1"
@@ -145,6 +152,7 @@ def test_a_hundred_thousand_rows_are_read(tmp_path):
         ("RTX 4090,m,prefill,e2e,1,64,latency_s,0", "not a positive number"),
         ("RTX 4090,m,prefill,e2e,1,64,latency_s,inf", "'inf' is not finite"),
         ("RTX 4090,m,prefill,e2e,1,64,latency_s,fast", "'fast' is not a number"),
+        ('RTX 4090,m,prefill,e2e,1,64,latency_s,"0,012"', "'0,012' is not a number"),
         ("RTX 4090,m,prefill,e2e,1,64,latency_s,1e9", "is the unit right"),
         ("RTX 4090,m,prefill,e2e,1.5,64,latency_s,1", "batch: '1.5' is not a whole number"),
         ("RTX 4090,m,prefill,e2e,1,-3,latency_s,1", "prompt_len: '-3' is not a whole number"),
