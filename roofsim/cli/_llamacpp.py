@@ -81,7 +81,7 @@ def measure(
     subjects = [named(each) for each in asked.models]
     wanted = {name: points(name, asked.weights, asked.phases, asked.batches, asked.prompts) for name, _ in subjects}
     tools = None if plan else _complete(find(), asked)
-    file = runs(device or (tools.device() if tools else processor()), read_runs(path), path)
+    file = runs(device or (tools.device() if tools else processor()), read_runs(path), path, again=asked.again)
     every = [point for each in wanted.values() for point in each]
     if tools is None:
         show_plan(file, every, "llama.cpp", out)

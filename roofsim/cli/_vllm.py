@@ -69,7 +69,7 @@ def measure(
     subjects = [subject(each) for each in asked.models]
     found = interpreter(python) if plan else with_vllm(python)
     session = Session(found, asked.repeats, *how, until=asked.until)
-    file = runs(device or (processor() if plan else session.device()), read_runs(path), path)
+    file = runs(device or (processor() if plan else session.device()), read_runs(path), path, again=asked.again)
     wanted = {
         (each.name, weights): points(
             each.name, [weights], asked.phases, asked.batches, asked.prompts, "vllm",

@@ -8,8 +8,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from threading import Thread, Timer, current_thread, main_thread
 from time import monotonic
@@ -18,6 +20,9 @@ from roofsim.foundation.errors import InputError
 
 LINES = 40
 """Lines of what a program said last that an error is looked for in."""
+
+LONGEST = 2**20
+"""Characters of a line; a longer one comes in pieces."""
 
 SHORT_OF_MEMORY = (
     "out of memory", "failed to allocate", "unable to allocate", "cannot allocate", "not enough memory", "bad_alloc",
@@ -114,7 +119,8 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
             timer.start()
         Thread(target=_follow, args=(child,), daemon=True).start()
         try:
-            yield from child.stdout or ()
+            if child.stdout:
+                yield from iter(partial(child.stdout.readline, LONGEST), "")
             code = child.wait()
         finally:
             if timer:
@@ -125,7 +131,7 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
                 child.stdout.close()
         if code:
             errors.seek(0)
-            raise Ended(code, "".join(errors.readlines()[-LINES:]), bool(late))
+            raise Ended(code, "".join(deque(errors, LINES)), bool(late))
 
 
 def _end(child: subprocess.Popen[str]) -> None:

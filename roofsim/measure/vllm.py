@@ -87,10 +87,10 @@ class Session:
                 over = heard.waiting
                 try:
                     for line in lines([self.python, vllm_engine.__file__, asked], self.until):
-                        for said in heard.line(line):
-                            if isinstance(said, Done):
-                                found[said.point] = said.end
-                            yield said
+                        for done in heard.line(line):
+                            if isinstance(done, Done):
+                                found[done.point] = done.end
+                            yield done
                 except Ended as error:
                     if error.killed:
                         raise
