@@ -134,15 +134,15 @@ def work(options: argparse.Namespace) -> int:
 
 def write_failure(runs_path: str, reason: str) -> bool:
     """Put down as failed what a process was at when it ended; whether that was the single operators."""
-    from roofsim.cli._options import write_whole
     from roofsim.cli.measure import read_runs
+    from roofsim.foundation import writing
     from roofsim.measure.runs import runs
 
     at = json.loads(place(runs_path).read_text()) if place(runs_path).exists() else {}
     if "row" in at:
         row = {**at["row"], "source": "tools/measure_h100.py", "note": f"{at['row']['note']};{reason}"}
         file = runs(at["device"], read_runs(runs_path), runs_path).plus([row])
-        write_whole(runs_path, file.text)
+        writing.text(runs_path, file.text, at_once=True)
         print(f"!! {row['model']} {row['phase']} {row['batch']} x {row['prompt_len']}: {reason}", flush=True)
     return bool(at.get("micro"))
 

@@ -383,9 +383,11 @@ def work(options: argparse.Namespace) -> int:
     called = stacks.device_name(stack)
     device = options.device_name or NAMES.get(called, called)
     book = Book(stack, runs(device, read_runs(options.runs), options.runs), options.runs, None, "bf16", False)
-    now = place(options.runs)
+    now, parent = place(options.runs), os.getppid()
 
     def may_begin(case: Case) -> bool:
+        if os.getppid() != parent:  # killed: another may be at the same file by now
+            return False
         now.write_text(json.dumps({"device": device, "row": case.row("failed", 1.0, f"logits={case.logits}")}))
         return time.time() < float(until)
 
