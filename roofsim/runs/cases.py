@@ -23,7 +23,7 @@ from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import ALONE, Setup, setup, with_scales
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
-from roofsim.runs.names import device_of, same_device
+from roofsim.runs.names import device_of, family, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
 from roofsim.runs.serving import CHAT_TOKENS, SERVING, cache_of, load_of, mean_length, rate_of, template_of, unstated
@@ -425,8 +425,8 @@ def _split(run: Run) -> Split:
 
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     """The passes of a run with their weights; a rate over a whole request counts its prefill and its steps."""
-    before = _before(run)
-    prompt = [(n, replace(p, context=p.context + before)) for n, p in pieces(s, w)]
+    before = _depth(run)
+    prompt = [(n, replace(p, context=p.context + before)) for n, p in pieces(s, w)] if before else pieces(s, w)
     if run.phase == "prefill":
         return prompt
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
@@ -441,16 +441,6 @@ def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     if _whole_request(run):  # its first token comes with the prompt
         return [*prompt, *((share * steps, p) for share, p in mean if run.generated != 1)]
     return mean
-
-
-def _before(run: Run) -> int:
-    """Tokens that are held before a prompt, in a prefill or a whole request.
-
-    Rows of a prompt may state as its context what it comes to, its own length; llama-bench states the depth before it.
-    """
-    context = run.context or 0
-    own = context == run.prompt and run.notes.get("tool") != "llama-bench"
-    return 0 if own or run.phase not in ("prefill", REQUEST) else context
 
 
 MARKED = ("llama", "zamba2", "hymba")
@@ -469,6 +459,12 @@ def _beside(run: Run, s: Setup) -> int:
         return 0
     marked = "SSM-Scope" in run.source and s.architecture.family in MARKED
     return CHAT_TOKENS["llama"] if "llama-server" in run.framework else int(marked)
+
+
+def _depth(run: Run) -> int:
+    """Tokens in the cache before a prompt: llama-bench's depth. Other files may repeat the prompt in that column."""
+    context = run.context or 0
+    return context if family(run.framework) == "llama.cpp" or context != run.prompt else 0
 
 
 def _whole_request(run: Run) -> bool:

@@ -193,11 +193,13 @@ def _without_format(stem: str) -> str:
 
 
 def _ggml_format(kind: str, stem: str) -> str:
-    """`llama 8B Q4_K - Medium` is q4_k_m."""
-    match = re.search(r"(MXFP4 MoE|NVFP4|[IT]?Q\d\w*|BF16|F16|all F32)(?: - (Small|Medium|Large))?", kind)
+    """`llama 8B Q4_K - Medium` is q4_k_m, `gpt-oss 20B MXFP4 MoE` mxfp4_moe."""
+    if "MXFP4 MoE" in kind:
+        return "mxfp4_moe"
+    match = re.search(r"(NVFP4|[IT]?Q\d\w*|BF16|F16|all F32)(?: - (Small|Medium|Large))?", kind)
     if match:
         size = f"_{match[2][0]}" if match[2] else ""
-        return f"{match[1].removeprefix('all ')}{size}".lower().replace(" ", "_")
+        return f"{match[1].removeprefix('all ')}{size}".lower()
     found = _FORMAT.search(stem)
     return found[1].lower() if found else ""
 

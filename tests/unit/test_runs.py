@@ -880,12 +880,12 @@ def test_a_request_takes_its_prompt_and_a_step_for_each_further_token():
 
 
 def test_a_prompt_behind_others_reads_what_they_left():
-    at = [run(prompt=512, context=depth, note="tool=llama-bench") for depth in (0, 512, 16384)]
+    at = [run(prompt=512, context=depth, framework="llama.cpp b9119") for depth in (0, 512, 16384)]
     start, near, far = times(*at)
     assert start < near < far
     # what a row of a prompt states as its context may be what it comes to
     assert times(run(prompt=512, context=512)) == [start]
-    (behind,) = times(run(phase="request", prompt=512, context=16384, generated=1, note="tool=llama-bench"))
+    (behind,) = times(run(phase="request", prompt=512, context=16384, generated=1))
     assert behind == far
 
 
