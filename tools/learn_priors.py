@@ -47,8 +47,8 @@ WHERE = (
 )
 METHOD = (
     "each stack fitted alone; per parameter random effects of device class, device, runtime class and stack about what "
-    "was read by hand, sizes by marginal likelihood; scatter so that intervals hold 95 % of rows predicted without their "
-    "device, of whole models and of single operators by their kind (roofsim.fitting.population)"
+    "was read by hand, sizes by marginal likelihood; scatter so that intervals hold 95 % of rows predicted without "
+    "their device, of whole models and of single operators by kind (roofsim.fitting.population)"
 )
 
 

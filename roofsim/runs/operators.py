@@ -117,8 +117,8 @@ def _warm(k: Kernel) -> Kernel:
     return replace(k, cost=replace(c, weights=0, state=0, activations=c.activations + c.weights + c.state))
 
 
-def _fused(function: CostFunction, sizes: Mapping[str, Number], name: str = "op") -> tuple[Kernel, ...]:
-    return (fused.kernel(Operator(name, function, sizes)),)
+def _fused(function: CostFunction, sizes: Mapping[str, Number]) -> tuple[Kernel, ...]:
+    return (fused.kernel(Operator("op", function, sizes)),)
 
 
 def _linear(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
