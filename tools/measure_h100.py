@@ -140,7 +140,7 @@ def write_failure(runs_path: str, reason: str) -> bool:
     if "row" in at:
         row = {**at["row"], "source": "tools/measure_h100.py", "note": f"{at['row']['note']};{reason}"}
         file = runs(at["device"], read_runs(runs_path), runs_path).plus([row])
-        writing.text(runs_path, file.text)
+        writing.text(runs_path, file.text, at_once=True)
         print(f"!! {row['model']} {row['phase']} {row['batch']} x {row['prompt_len']}: {reason}", flush=True)
     return bool(at.get("micro"))
 

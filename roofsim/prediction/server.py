@@ -9,7 +9,7 @@ from roofsim.foundation.values import dataclass
 from roofsim.prediction import limits
 from roofsim.prediction.loop import Engine
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import prefill
+from roofsim.prediction.steps import is_large, prefill
 from roofsim.specs.workload import Workload
 
 
@@ -33,10 +33,10 @@ def held_bytes(s: Setup, w: Workload, tokens: float) -> float:
 
 def engine_of(s: Setup, sequences: int | None = None) -> Engine:
     """How the server of a runtime puts requests into steps on a device; `sequences` at once, if that is said."""
-    policy, memory = s.runtime.server, s.runtime.memory
+    policy = s.runtime.server
     if policy is None:
         raise Unsupported(f"{s.runtime.id} serves no requests that come and go; vllm does")
-    large = memory.large_from is not None and s.device.memory.capacity.value >= memory.large_from.value
+    large = bool(is_large(s))
     tokens = policy.large_tokens if large and policy.large_tokens else policy.tokens
     most = policy.large_sequences if large and policy.large_sequences else policy.sequences
     return Engine(tokens, max((sequences or most) // in_flight(s), 1), policy.ahead, policy.whole)
