@@ -197,11 +197,13 @@ SOME = 3
 
 
 def elsewhere(s: Setup) -> str:
-    """That the software is not written for such a device, and which of that name is."""
+    """That the software is not written for such a device, and which of that name is, else which at all."""
     d, software = s.device, s.runtime.id.partition("-")[0]
-    of_that_name = (library.runtime(name) for name in library.names("runtimes") if name.partition("-")[0] == software)
-    fitting = [r.id for r in of_that_name if r.written_for(d.vendor, d.kind)]
-    other = f" ({' and '.join(fitting)} {'is' if len(fitting) == 1 else 'are'})" if fitting else ""
+    known = map(library.runtime, library.names("runtimes"))
+    there = [r.id for r in known if r.runs_on and r.written_for(d.vendor, d.kind)]
+    fitting = [name for name in there if name.partition("-")[0] == software] or there
+    named = ", ".join([*fitting[:-2], " and ".join(fitting[-2:])])
+    other = f" ({named} {'is' if len(fitting) == 1 else 'are'})" if fitting else ""
     return f"{s.runtime.id} is written for {', '.join(s.runtime.runs_on)}, not for {d.vendor} {d.kind}{other}"
 
 

@@ -20,6 +20,7 @@ def said(device: str, runtime: str) -> str:
         ("raspberry-pi-5", "transformers-4.52-eager", "not for Raspberry Pi cpu (transformers-5-cpu is)"),
         ("tpu-v6e", "vllm", "vllm is written for NVIDIA gpu, NVIDIA soc, AMD gpu, not for Google accelerator"),
         ("tpu-v6e", "llama.cpp", "llama.cpp is written for NVIDIA gpu, NVIDIA soc, not for Google accelerator"),
+        ("apple-m4", "transformers-4.52-eager", "not for Apple soc (llama.cpp-b2797-metal and llama.cpp-metal are)"),
         ("gaudi-3", "llama.cpp-vulkan", "not for Intel accelerator"),
         ("h100-sxm", "llama.cpp-b4384-cpu", "llama.cpp-b4384-cpu is written for cpu, not for NVIDIA gpu (llama.cpp"),
         ("raspberry-pi-5", "cuda-graph", "not for Raspberry Pi cpu"),
