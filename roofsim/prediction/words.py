@@ -63,8 +63,16 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     said += [note if note.startswith(model) else f"{model}: {note}" for note in s.architecture.notes]
     said += [f"changed: {change}" for change in s.changes]
     said += outside(s, w) if one_length else ()
+    if s.calibration and any(change.startswith(SPEEDS) for change in s.changes):
+        said.append(
+            "intervals are of the device as it was measured: how well kernels would use a changed one is not in them"
+        )
     said.append(basis_of(s))
     return tuple(said)
+
+
+SPEEDS = ("device.memory.bandwidth", "device.peak.", "device.units", "device.clock", "device.cache.", "device.links.")
+"""Fields of a device that efficiencies are shares of."""
 
 
 def divided(s: Setup) -> list[str]:

@@ -35,6 +35,16 @@ def test_software_on_a_device_that_it_is_written_for_is_not_remarked_on(device, 
     assert "written for" not in said(device, runtime)
 
 
+def test_a_changed_device_has_the_intervals_of_the_one_that_was_measured_and_says_so():
+    def told(change, calibration="auto"):
+        p = roofsim.predict("Llama-3.2-1B", "orin", "llama.cpp", weights="q4_k_m", set=change, calibration=calibration)
+        return any("as it was measured" in words for words in p.assumptions)
+
+    assert all(map(told, ("device.units=2x", "device.memory.bandwidth=2x", "device.clock=0.5x")))
+    assert not any(map(told, ("device.power.tdp=2x", "device.memory.usable=7GiB", "parameters.kernel_time=2e-6")))
+    assert not told("device.units=2x", "none")
+
+
 def test_software_that_names_no_device_is_an_ideal_alone():
     assert [name for name in library.names("runtimes") if not library.runtime(name).runs_on] == ["ideal"]
 
