@@ -53,8 +53,8 @@ class Engine:
     """How a server puts requests into steps: at most so many new `tokens` and `sequences` at once.
 
     A request that comes while a step runs waits for it, and for `ahead` steps that are laid out already. Prompts are
-    cut to what fits a step, or go through `whole`. Where steps are not `mixed`, prompts go first, in steps of their own,
-    while sequences that have begun wait.
+    cut to what fits a step, or go through `whole`. Where steps are not `mixed`, prompts go first, in steps of their
+    own, while sequences that have begun wait.
     """
 
     tokens: int
