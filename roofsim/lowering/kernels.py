@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -10,7 +9,7 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.values import dataclass
 from roofsim.model.step import Pass, Phase
-from roofsim.ops.base import Operator, Role
+from roofsim.ops.base import Role
 from roofsim.specs.implementation import NOTHING_KNOWN, Facts
 from roofsim.specs.runtime import Runtime, Way
 
@@ -137,9 +136,6 @@ class Situation:
     one_call: bool = False
     step: Phase | None = None
 
-
-Lowering = Callable[[Operator, Situation], Lowered]
-"""What every module of lowerings offers as `lower`."""
 
 FP32 = 4
 

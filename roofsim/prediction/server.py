@@ -105,8 +105,3 @@ def room_of(
     whole, policy = float(s.device.capacity) * _share(s, share), s.runtime.server
     rule = (policy.room, policy.kept) if policy else ()
     return Room(free - once, mean - saved, begun, ended, whole, *rule)
-
-
-def sequences_held(s: Setup, w: Workload, engine: Engine, share: float | None = None, **sharing: float) -> int:
-    """Sequences of a lane that there is room for."""
-    return room_of(s, w, engine, share, **sharing).sequences()

@@ -15,7 +15,8 @@ from roofsim.runs.program import Program
 from roofsim.runs.reading import Run
 from roofsim.runs.serving import load_of, mean_length, rate_of, template_of, unstated
 from roofsim.runs.stacks import runtime_of
-from roofsim.serving.steady import Server, closed
+from roofsim.serving.server import Server
+from roofsim.serving.steady import closed
 from roofsim.specs.workload import workload
 
 
