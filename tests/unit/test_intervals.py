@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from math import exp
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -238,6 +239,24 @@ def test_operators_have_the_intervals_of_what_decides_them():
         for row, (low, high) in zip(each.operators, within[name], strict=True):
             assert low < row.time < high
             assert row.time / low == pytest.approx(high / row.time)
+
+
+def test_an_operator_scatters_as_such_operators_do_unless_a_calibration_knows_better():
+    s = setup("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager")
+    w = workload(prompt=4096)
+    wild = [Scatter(metric="device_time_s", phase=kind, sigma=x, rows=9) for kind, x in (("norm", 3.0), ("gemm", 0.0))]
+    priors = replace(s.priors, scatter=(tuple(wild), *s.priors.scatter))
+
+    def widths(s, priors):
+        with patch.object(type(s), "priors", priors):
+            kinds = [row.kind for row in predict_request(s, w).prefill.operators]
+            return {k: high / low for k, (low, high) in zip(kinds, operator_intervals(s, w)["prefill"], strict=True)}
+
+    usual, more = widths(s, s.priors), widths(s, priors)
+    assert more["norm"] > exp(2 * NORMAL_95 * 3.0) > usual["norm"]
+    assert more["gemm"] == usual["gemm"]
+    known = chosen(s)
+    assert widths(known, priors) == widths(known, s.priors)
 
 
 def test_arrays_have_no_intervals():
