@@ -27,6 +27,7 @@ from roofsim.foundation.values import dataclass
 from roofsim.ops.base import kind_named
 from roofsim.prediction.fitted import MEASURED_APART, SIBLING
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
+from roofsim.runs.operators import PARTS
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs
 from roofsim.runs.stacks import runtime_of
@@ -46,7 +47,8 @@ FIXED_TIMES = ("kernel_time", "strided_kernel_time", "tensor_kernel_time", "atte
 """What operators that are timed one by one do not tell: the gap before the next one counts as theirs, where within a
 pass kernels follow closely."""
 PROFILED = ("microsoft/vidur", "casys-kaist/LLMServingSim")
-"""Sources of latencies that are sums of kernels' durations (`RecordFunctionTracer`, `layerwise_profile`)."""
+"""Sources of latencies that are sums of kernels' durations (`RecordFunctionTracer`, `layerwise_profile`), as are all
+that a profiler's name sums (`PARTS`)."""
 SMALL = "kernel_time"
 """The fixed time that durations by a profiler tell: that of a kernel that does little."""
 SAYS_LITTLE = 0.8
@@ -108,7 +110,7 @@ class Stack:
 
 def profiled(run: Run) -> bool:
     """Whether a figure is a sum of durations of kernels, without what passes between them."""
-    return run.metric == "device_time_s" or run.source.startswith(PROFILED)
+    return run.metric == "device_time_s" or run.op in PARTS or run.source.startswith(PROFILED)
 
 
 def stacks(files: Sequence[Runs], where: str = "") -> list[Stack]:

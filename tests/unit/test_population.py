@@ -439,6 +439,7 @@ def test_rows_of_whole_passes_and_operators_that_tell_of_a_device_make_stacks():
         row(15, notes={"quality": "high"}), row(16, op="linear", figure="constant"),
         row(17, op="linear", metric="device_time_s"), row(18, op="add", source="microsoft/vidur@7d47:mlp.csv"),
         row(19, op="add", source="casys-kaist/LLMServingSim@5dad:dense.csv"), row(20, metric="device_time_s"),
+        row(21, op="op:aten::linear"),
     ]  # fmt: skip
     with (
         patch.object(p, "Reader", Reader), patch.object(p, "runtime_of", lambda run: run.name),
@@ -448,7 +449,7 @@ def test_rows_of_whole_passes_and_operators_that_tell_of_a_device_make_stacks():
     lines = [(s.device.id, [c.line for c in s.cases]) for s in found]
     # by their values; durations by a profiler are apart from calls, not in whole passes
     assert lines == [
-        ("a100-sxm-80gb", [14]), ("rtx-4090", [13, 12]), ("rtx-4090", [17, 18, 19]), ("rtx-4090", [10, 3, 15, 20])
+        ("a100-sxm-80gb", [14]), ("rtx-4090", [13, 12]), ("rtx-4090", [17, 18, 19, 21]), ("rtx-4090", [10, 3, 15, 20])
     ]  # fmt: skip
     assert [s.whole for s in found] == [True, False, False, True]
     assert [s.profiled for s in found[:3]] == [False, False, True]
