@@ -20,6 +20,7 @@ from roofsim.lowering.kernels import (
     Kernel,
     Lowered,
     Situation,
+    brought,
     indexed,
     keeps_state,
     norm_pieces,
@@ -159,9 +160,9 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
         # queries that were joined are laid out by head, and so is what they attended to
         kernels.append(indexed("merge heads", queries * z["v_dim"], 2 * a, work=COPIED))
     if s.p.phase == "prefill" and s.runtime.attention.plans:
-        kernels.append(tiny("clear", 1 - s.masked))  # of what cuDNN counts in
+        kernels.append(brought("clear", 1 - s.masked))  # of what cuDNN counts in
     if s.p.phase == "decode" and s.runtime.attention.splits_decode:
-        kernels.append(tiny("sum of splits", 1 - s.masked))
+        kernels.append(brought("sum of splits", 1 - s.masked))
     if not with_mask:
         return Lowered(tuple(kernels), temporary)
     mask = z["batch"] * z["new"] * seen * s.runtime.attention.mask_bytes
@@ -381,11 +382,11 @@ def linear(o: Operator, s: Situation) -> Lowered:
         and library.splits_from
         and float(z["d_in"]) >= max(library.splits_from, float(z["d_out"]))
     ):
-        kernels.append(tiny("sum of splits"))
+        kernels.append(brought("sum of splits"))
     elif s.p.phase == "decode" and library.clears_width and float(z["d_out"]) >= library.clears_width:
-        kernels.append(tiny("clear"))
+        kernels.append(brought("clear"))
     elif s.p.phase == "prefill" and library.clears_from:
-        kernels.append(tiny("clear", at_least(z["tokens"] * width, library.clears_from)))
+        kernels.append(brought("clear", at_least(z["tokens"] * width, library.clears_from)))
     if not (s.facts.fp32_logits and o.role is Role.LOGITS):
         return Lowered(tuple(kernels), copied)
     # the logits and their fp32 copy are alive at once
@@ -420,8 +421,8 @@ def multipliers(o: Operator, s: Situation) -> Iterator[Kernel]:
 
 def route(o: Operator, s: Situation) -> Lowered:
     """Scores to fp32, the best in two kernels, softmax, conversion; for a loop over experts a mask of each."""
-    choice = tiny("choice", 5)
-    return Lowered((choice, tiny("mask", 4)) if s.runtime.experts == "loop" else (choice,))
+    choice = (tiny("choice", 4), brought("order of the best"))
+    return Lowered((*choice, tiny("mask", 4)) if s.runtime.experts == "loop" else choice)
 
 
 def expert_linear(o: Operator, s: Situation) -> Lowered:
@@ -434,7 +435,7 @@ def expert_linear(o: Operator, s: Situation) -> Lowered:
     products, copied = fused.products(o, s.p, rows)
     first, a = o.role is Role.EXPERT_IN, z["act_bytes"]
     if s.runtime.experts == "grouped":
-        product = (tiny("addresses"), *products, *without_sentinels(rows * z["d_out"], a))
+        product = (brought("addresses"), *products, *without_sentinels(rows * z["d_out"], a))
         return Lowered((*sorted_rows(rows, z["d_in"], a), *product) if first else product, copied)
     gathered = piece("gather rows", "strided", rows * z["d_in"], 2 * a)
     touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
@@ -447,15 +448,17 @@ def sorted_rows(rows: Number, width: Number, a: Number) -> tuple[Kernel, ...]:
 
     PyTorch sorts few choices in one block, with three copies and a range of numbers around it; more by their eight
     bytes, one pass each, with as many buffers cleared and six small kernels (CUB). Tokens and weights are found by two
-    gathers after a division; five small kernels count the choices of each expert and add them up, one tells choices
-    that are no expert's, and one limits them. What was gathered for those is filled with nought.
+    gathers after a division; five small kernels of three calls count the choices of each expert and add them up, one
+    tells choices that are no expert's, and one limits them. What was gathered for those is filled with nought.
     """
     many = at_least(rows, SORTED_AT_ONCE + 1)
     return (
-        tiny("sort in one block", 5 * (1 - many)),
-        piece("sort by a byte", "stream", rows, 2 * (INDEX + INDEX), count=8 * many),
-        tiny("around the sort", 14 * many),
-        tiny("tokens, weights, offsets", 9),
+        tiny("sort"),
+        brought("sort in one block", 4 * (1 - many)),
+        replace(piece("sort by a byte", "stream", rows, 2 * (INDEX + INDEX), count=8 * many), replayed=1),
+        brought("around the sort", 13 * many),
+        tiny("tokens, weights, offsets", 7),
+        brought("counts, sums", 2),
         piece("gather rows", "stream", rows * width, 2 * a),
         indexed("fill", rows * width, 2 * a),
     )

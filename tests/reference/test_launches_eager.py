@@ -697,11 +697,11 @@ def test_experts_are_one_grouped_product_on_sorted_tokens(tokens: int, at_once: 
     """Two choices of a token: up to 4,096 are sorted by one block, more by each of eight bytes, of which there are two
     whole numbers each read and written."""
     rows = 2 * tokens
-    sort = [tiny(5)] if at_once else [each("stream", rows, 16, 16, count=8), tiny(14)]
+    sort = [tiny(4)] if at_once else [each("stream", rows, 16, 16, count=8), tiny(13)]
     expected = {
-        "route": [tiny(5)],
+        "route": [tiny(4), tiny()],
         "experts_up": [
-            *sort, tiny(9), each("stream", rows * 10, ACT, ACT), filled(rows * 10),
+            tiny(), *sort, tiny(7), tiny(2), each("stream", rows * 10, ACT, ACT), filled(rows * 10),
             tiny(), product(10), each("stream", rows * 6, ACT, ACT), filled(rows * 6),
         ],
         "experts_act": [
@@ -714,6 +714,29 @@ def test_experts_are_one_grouped_product_on_sorted_tokens(tokens: int, at_once: 
         ],
     }  # fmt: skip
     check(network(EXPERTS), runtime(NEW), PREFILL if tokens == TOKENS else Pass(1, tokens, 0, PRECISION), expected)
+
+
+@pytest.mark.parametrize(("tokens", "kernels", "calls"), [(1, 5 + 20 + 2 + 4 + 5, 27), (4096, 5 + 37 + 2 + 4 + 5, 27)])
+def test_python_calls_a_library_once_whatever_that_launches(tokens: int, kernels: int, calls: int) -> None:
+    """To fp32, the best, softmax, back; sort, divide, two gathers, whole numbers, counts, sums, two comparisons, fill,
+    product, copy, fill; activation, product; product, copy, fill; weight, range, place, gather, sum: 27 calls.
+
+    Beside them the best are put in order, a sort makes 4 or 21 more kernels, counts, sums and products one each.
+    """
+    rows = lower(network(EXPERTS), runtime(NEW), Pass(1, tokens, 0, PRECISION))
+    experts = ("route", "experts_up", "experts_act", "experts_down", "combine")
+    found = [k for row in rows for o, lowered in row if o.name in experts for k in lowered.kernels]
+    assert sum(k.count for k in found) == kernels
+    assert sum(k.count * (1 - k.replayed) for k in found) == calls
+
+
+@pytest.mark.parametrize(("p", "name", "of"), [(PREFILL, "attention", 1), (STEP, "attention", 1), (STEP, "o_proj", 1)])
+def test_what_cudnn_and_cublas_launch_beside_a_kernel_comes_with_its_call(p: Pass, name: str, of: int) -> None:
+    stack = runtime(NEW, matrix_library={"splits_from": 12})
+    found = [
+        k for row in lower(network(GQA), stack, p) for o, lowered in row if o.name == name for k in lowered.kernels
+    ]
+    assert [k.replayed for k in found if k.count] == [0, *[1] * of]
 
 
 def test_granite_multiplies_what_is_added_and_has_one_matrix_for_gate_and_up() -> None:
@@ -740,7 +763,7 @@ def test_experts_in_a_loop_are_launched_one_by_one_as_far_as_any_token_chose_the
     touched = 4 * (1 - (1 / 2) ** 6)  # each of six tokens leaves half of the experts
     rows = ROWS / touched * 10
     expected = {
-        "route": [tiny(5), tiny(4)],
+        "route": [tiny(4), tiny(), tiny(4)],
         "experts_up": [
             tiny(touched), each("strided", rows, ACT, ACT, count=touched),
             Own("gemm", fill=20, part=1 / touched, count=touched),
