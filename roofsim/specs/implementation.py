@@ -31,12 +31,12 @@ class Facts(Spec):
 
     `run_by` names the implementation that runs the family instead, `lowering` the module of `roofsim.lowering` for it.
     `kept_embeddings` are copies of the embeddings that Python scopes hold while the layers run, with the input of a
-    layer and the normed input of a part; if it is not stated, nothing is held that is not needed. `once_kernels` and
-    `layer_kernels` count small kernels at the start of a pass and in each layer, `activation_kernels` those of an
-    activation without a gate. `written_out` lists what takes many kernels where others call one. `multipliers` are by
-    the role of an operator. `fp32_stream` keeps the residual stream in fp32, `fp32_logits` copies the logits to it.
-    `joins_gate` has one matrix for gate and up of MLPs that are described with two, `joins_rotary` joins rotated parts
-    of heads with what is not rotated.
+    layer and the normed input of a part; if it is not stated, nothing is held that is not needed. `once_kernels`,
+    `layer_kernels` and `scan_kernels` count small kernels at the start of a pass, in each layer, and around a scan,
+    `activation_kernels` those of an activation without a gate. `written_out` lists what takes many kernels where
+    others call one. `multipliers` are by the role of an operator. `fp32_stream` keeps the residual stream in fp32,
+    `fp32_logits` copies the logits to it. `joins_gate` has one matrix for gate and up of MLPs that are described with
+    two, `joins_rotary` joins rotated parts of heads with what is not rotated.
     `always_masked` builds a mask wherever the runtime builds any; `drops_cache` returns no cache from a plain call;
     `whole_cache` keeps all keys and values of layers that see only a window of them, `fp32_state` recurrent states in
     fp32 where the runtime has them in the model's dtype.
@@ -47,6 +47,7 @@ class Facts(Spec):
     kept_embeddings: Size | None = None
     once_kernels: Mapping[Phase, Extra] = field(default_factory=dict)
     layer_kernels: Mapping[Phase, Extra] = field(default_factory=dict)
+    scan_kernels: Mapping[Phase, Extra] = field(default_factory=dict)
     activation_kernels: Size = 1
     written_out: tuple[WrittenOut, ...] = ()
     multipliers: Mapping[Role, Multiplied] = field(default_factory=dict)
