@@ -26,8 +26,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TRANSFORMERS = ("Qwen2.5-0.5B", "Llama-3.2-1B", "Qwen2.5-1.5B", "Phi-3-mini", "Llama-3.1-8B")
-SSMS = ("mamba2-780m", "mamba-790m", "mamba2-1.3b", "mamba-130m")
-HYBRIDS = ("Falcon-H1-0.5B", "Zamba2-1.2B", "Falcon-H1-1.5B", "Granite-4.0-H-Tiny")
 MODELS = (
     "Qwen2.5-0.5B", "mamba2-780m", "Falcon-H1-0.5B", "Llama-3.2-1B", "mamba-790m", "Zamba2-1.2B",
     "Qwen2.5-1.5B", "mamba2-1.3b", "Falcon-H1-1.5B", "Phi-3-mini", "mamba-130m", "Granite-4.0-H-Tiny", "Llama-3.1-8B",

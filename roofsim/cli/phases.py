@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.model.split import RANKS
 from roofsim.serving import USUAL_RUNTIME
 
 
 @click.command()
-@click.argument("model", type=o.Name("models", "models/families"))
+@click.argument("model", type=t.Name("models", "models/families"))
 @o.download_option
 @o.device_option()
 @click.option(
-    "--prompt", "-p", "prompts", type=o.Range(), default="512..8k*4", metavar="COUNTS",
+    "--prompt", "-p", "prompts", type=t.Range(), default="512..8k*4", metavar="COUNTS",
     help="Tokens of prompts: 4096, 1k,4k,32k or 1k..256k*2.  [default: 512..8k*4]",
 )  # fmt: skip
 @o.generate_option()
@@ -24,7 +25,7 @@ from roofsim.serving import USUAL_RUNTIME
     help="What is promised: in the mean, or at a percentile, itl.p95=50ms.  [default: ttft=1s,itl=50ms]",
 )  # fmt: skip
 @click.option(
-    "--link", type=o.Quantity("B/s"), default=None, metavar="RATE",
+    "--link", type=t.Quantity("B/s"), default=None, metavar="RATE",
     help="Bytes a second from device to device: 25GB/s.  [default: as nodes of the device's cluster are linked]",
 )  # fmt: skip
 @o.devices_options(many=True)
@@ -51,14 +52,16 @@ def command(
     """
     from roofsim.cli.sweep import bar
     from roofsim.reports.phases import phases_records, phases_tables
-    from roofsim.serving.phases import phases, setups_of, wire_of
+    from roofsim.serving.choices import choices, possible
+    from roofsim.serving.phases import phases, wire_of
     from roofsim.serving.slo import promises
 
     cluster = o.one_of("--cluster", options["cluster"] or [None])
     ways = {way: options[way] for way in RANKS if options[way]}
-    setups, refused = setups_of(
-        ways, lambda split: o.serving_setup(model, device, {**options, **split, "cluster": cluster})
+    made, refused = possible(
+        choices(ways), lambda split: o.serving_setup(model, device, {**options, **split, "cluster": cluster})
     )  # fmt: skip
+    setups = [s for _, s in made]
     s = setups[0]
     wire, linked = wire_of(s, link)
     with bar(len(prompts), quiet, "lengths") as progress:

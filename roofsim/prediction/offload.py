@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from roofsim import library
 from roofsim.engine.passes import Later
-from roofsim.engine.tiers import Placement, Tiered
+from roofsim.engine.placement import Placement
+from roofsim.engine.tiers import Tiered
 from roofsim.foundation.arith import single
 from roofsim.foundation.errors import DoesNotFit, InputError, Unsupported
 from roofsim.foundation.units import parse, show
@@ -477,7 +478,7 @@ def report(e: Evaluation) -> Offloaded | None:
     )  # fmt: skip
 
 
-def parts_of(p: Later, devices: int = 1) -> Parts:
+def parts_of(p: Later, devices: int) -> Parts:
     """The parts of a pass, or of several together; all of one whose whole model lies on the device is the device's.
 
     So many devices each have a link, over which go the bytes of all.

@@ -7,6 +7,7 @@ from typing import Any
 from roofsim import library
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.units import show
+from roofsim.model.step import Precision
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
 from roofsim.prediction.results import Room, interval_basis
@@ -25,9 +26,8 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     if kept and kept != w.dtype:
         precision = s.precision(w)
         bits = 8 * s.architecture.weight_bytes(precision) / s.architecture.total_parameters
-        on = f", multiplied on {', '.join(precision.units)} units" if precision.units else ""
         named = f"stored{_format(s)}" if kept == STORED else kept
-        said.append(f"weights {named} ({bits:.3g} bits each in {s.model_name}{on})")
+        said.append(f"weights {named} ({bits:.3g} bits each in {s.model_name}{_multiplied(s, precision, w.dtype)})")
     if w.cache_dtype and w.cache_dtype != w.dtype:
         said.append(f"cache {w.cache_dtype}")
     said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")
@@ -63,8 +63,16 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     said += [note if note.startswith(model) else f"{model}: {note}" for note in s.architecture.notes]
     said += [f"changed: {change}" for change in s.changes]
     said += outside(s, w) if one_length else ()
+    if s.calibration and any(change.startswith(SPEEDS) for change in s.changes):
+        said.append(
+            "intervals are of the device as it was measured: how well kernels would use a changed one is not in them"
+        )
     said.append(basis_of(s))
     return tuple(said)
+
+
+SPEEDS = ("device.memory.bandwidth", "device.peak.", "device.units", "device.clock", "device.cache.", "device.links.")
+"""Fields of a device that efficiencies are shares of."""
 
 
 def divided(s: Setup) -> list[str]:
@@ -131,7 +139,8 @@ def beyond(e: Evaluation) -> tuple[str, ...]:
     needed = max(float(e.memory.reserved), float(e.grown))
     found = cautions(e.s, e.w)
     if needed > have.bytes:
-        return f"{MISFIT}needs {show(needed, 'B')} of {have.words}", *found
+        digits = next((n for n in (3, 4, 5) if show(needed, "B", n) != show(have.bytes, "B", n)), 6)
+        return f"{MISFIT}needs {show(needed, 'B', digits)} of {have.words}", *found
     if positions and e.w.prompt + e.steps > positions:
         return f"{MISFIT}{e.s.model_name} has {positions:,} positions", *found
     return found
@@ -178,16 +187,31 @@ def _unsourced(spec: Any) -> str:
     return f"{', '.join(silent[:SOME])}{more} of {name}" if silent else ""
 
 
+def _multiplied(s: Setup, precision: Precision, dtype: str) -> str:
+    """What quantised weights are multiplied as: on units of their own, as ggml's kernels do, or unpacked first."""
+    if precision.units:
+        return f", multiplied on {', '.join(precision.units)} units"
+    if float(precision.weights) >= UNQUANTISED:
+        return ""
+    own = s.runtime.lowering in ("ggml_cuda", "ggml_cpu")
+    return f", multiplied as {s.runtime.matrix_library.tiles}" if own else f", unpacked to {dtype}"
+
+
+UNQUANTISED = 2
+"""Bytes of the smallest floats that are multiplied as they are."""
+
 SOME = 3
 """How many fields are named."""
 
 
 def elsewhere(s: Setup) -> str:
-    """That the software is not written for such a device, and which of that name is."""
+    """That the software is not written for such a device, and which of that name is, else which at all."""
     d, software = s.device, s.runtime.id.partition("-")[0]
-    of_that_name = (library.runtime(name) for name in library.names("runtimes") if name.partition("-")[0] == software)
-    fitting = [r.id for r in of_that_name if r.written_for(d.vendor, d.kind)]
-    other = f" ({' and '.join(fitting)} {'is' if len(fitting) == 1 else 'are'})" if fitting else ""
+    known = map(library.runtime, library.names("runtimes"))
+    there = [r.id for r in known if r.runs_on and r.written_for(d.vendor, d.kind)]
+    fitting = [name for name in there if name.partition("-")[0] == software] or there
+    named = ", ".join([*fitting[:-2], " and ".join(fitting[-2:])])
+    other = f" ({named} {'is' if len(fitting) == 1 else 'are'})" if fitting else ""
     return f"{s.runtime.id} is written for {', '.join(s.runtime.runs_on)}, not for {d.vendor} {d.kind}{other}"
 
 

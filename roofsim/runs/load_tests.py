@@ -50,13 +50,13 @@ def _several(data: Any) -> Sequence[Mapping[str, Any]]:
 
 def _served(
     *, framework: str, model: str, concurrency: int, prompt: int | None, generated: int | None, ttft: float | None,
-    tpot: float | None, alone: bool | None = None, **notes: object,
+    tpot: float | None, **notes: object,
 ) -> Found:  # fmt: skip
     """The rows of one load: `concurrency` is 0 where requests come at a rate, times are in seconds.
 
     One request at a time is a plain run, more are serving.
     """
-    alone = concurrency == 1 if alone is None else alone
+    alone = concurrency == 1
     note = ";".join(f"{key}={value}" for key, value in notes.items() if value not in (None, ""))
     common = {
         "framework": framework.strip(),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from itertools import chain
@@ -108,11 +108,11 @@ _MISSING = ("", "-", "–", "na", "n/a", "nan", "none", "null")
 """Cells that state nothing."""
 
 
-def read_csv(path: str, *, skip_bad_rows: bool = False, keep: Callable[[Run], bool] | None = None) -> Runs:
+def read_csv(path: str, *, skip_bad_rows: bool = False) -> Runs:
     """The runs of a CSV file.
 
     Raises InputError if it is no such file, lacks a column, or has wrong rows: each is named by its line, unless
-    they are to be skipped. `keep` drops runs as they are read, which saves memory for large files.
+    they are to be skipped.
     """
     bad: list[Bad] = []
     kept: list[Run] = []
@@ -120,7 +120,7 @@ def read_csv(path: str, *, skip_bad_rows: bool = False, keep: Callable[[Run], bo
         for found in _rows(path, file):
             if isinstance(found, Bad):
                 bad.append(found)
-            elif keep is None or keep(found):
+            else:
                 kept.append(found)
     if bad and not skip_bad_rows:
         raise InputError(refusal(path, bad))

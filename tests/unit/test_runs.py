@@ -138,7 +138,6 @@ def test_a_hundred_thousand_rows_are_read(tmp_path):
     path = tmp_path / "many.csv"
     path.write_text(HEADER + "\n" + (ROW + "\n") * 100_000)
     assert len(read_csv(str(path)).runs) == 100_000
-    assert len(read_csv(str(path), keep=lambda r: r.line < 12).runs) == 10
 
 
 # --- what is refused ---
@@ -260,7 +259,7 @@ def test_a_filter_of_what_no_row_has_is_answered_with_what_they_have(name, near)
         ("NVIDIA A100-SXM4-80GB", "", "", "a100-sxm4-80gb"),
         ("A100 PCIe 40GB", "", "", "a100-pcie-40gb"),
         ("Tesla V100-SXM2-32GB", "", "", "v100-sxm2-32gb"),
-        ("NVIDIA H100 80GB HBM3", "", "", "h100-80gb"),
+        ("NVIDIA H100 80GB HBM3", "", "", "h100-80gb-hbm3"),
         ("H100 SXM 80GB", "", "", "h100-sxm-80gb"),
         ("RTX 4070 Ti 12GB", "", "", "rtx-4070-ti"),
         ("AMD Ryzen AI Max+ 395 (Strix Halo, 128GB)", "", "", "amd-ryzen-ai-max-395"),
@@ -274,7 +273,7 @@ def test_a_filter_of_what_no_row_has_is_answered_with_what_they_have(name, near)
         ("orin@15W", "", "", "orin@15w"),
         ("Jetson Orin Nano 8GB @ MAXN Super", "", "", "jetson-orin-nano-8gb@maxn"),
         ("jetson-orin-nano-8gb@25w", "25W", "820", "jetson-orin-nano-8gb@25w"),
-        ("NVIDIA H100 80GB HBM3 @ 700 W", "", "", "h100-80gb"),
+        ("NVIDIA H100 80GB HBM3 @ 700 W", "", "", "h100-80gb-hbm3"),
         ("Apple M2 Ultra (76-core GPU, 192GB)", "", "", "apple-m2-ultra"),
         ("Apple M2 Ultra (76-core GPU, 64GB)", "", "", "apple-m2-ultra"),
     ],
