@@ -864,6 +864,8 @@ ggml_cuda_init: found 1 CUDA devices:
 build: 0a11f8b7a (9119)
 """
 BATCHED = """\
+llama_batched_bench: n_kv_max = 2048, n_ubatch = 1024, flash_attn = 1, is_pp_shared = 0, n_gpu_layers = -1
+
 |    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |
 |-------|--------|------|--------|----------|----------|----------|----------|----------|----------|
 |   128 |     64 |    8 |   1536 |    0.800 |  1280.00 |    3.200 |   160.00 |    4.000 |   384.00 |
@@ -900,14 +902,18 @@ def test_a_cell_of_a_table_that_is_none_is_told(tmp_path, cell, reason):
 
 def test_llama_batched_bench_is_read_from_its_table_and_from_json(tmp_path):
     (tmp_path / "bench.md").write_text(BATCHED)
-    line = {"is_pp_shared": 0, "pp": 128, "tg": 64, "pl": 8, "t_pp": 0.8, "t_tg": 3.2}
+    line = {"n_ubatch": 1024, "is_pp_shared": 0, "pp": 128, "tg": 64, "pl": 8, "t_pp": 0.8, "t_tg": 3.2}
     (tmp_path / "bench.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({**line, "is_pp_shared": 1}))
     for name in ("bench.md", "bench.jsonl"):
         prompt, step = read_runs(str(tmp_path / name)).runs[:2]
         assert (prompt.phase, prompt.batch, prompt.prompt, prompt.value) == ("prefill", 8, 128, 0.8)
+        assert prompt.notes["n_ubatch"] == "1024"
         assert (step.phase, step.batch, step.context, step.generated, step.value) == ("decode", 8, 128, 64, 0.05)
     shared, step = read_runs(str(tmp_path / "bench.jsonl")).runs[2:]
     assert (shared.batch, step.batch) == (1, 8)
+    (tmp_path / "apart.json").write_text(json.dumps([{**line, "is_tg_separate": 1}]))
+    with pytest.raises(InputError, match="one after another"):
+        read_runs(str(tmp_path / "apart.json"))
 
 
 def test_sql_of_llama_bench_is_read(tmp_path):
