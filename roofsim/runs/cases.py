@@ -247,7 +247,7 @@ class Reader:
         return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
-        s = self._setup(run.model, device, _split(run))
+        s = _as_cut(self._setup(run.model, device, _split(run)), run)
         metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
         if run.phase == "load" and metric == "weights_bytes":
             size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
@@ -270,7 +270,7 @@ class Reader:
         each = [(float(n), p) for n, p in _passes(run, s, w)]
         configuration = "|".join(
             map(str, (s.device.id, s.architecture.id, run.phase, w.batch, run.prompt, run.context, run.generated,
-                      w.logits, w.dtype, precision))
+                      w.logits, w.dtype, precision, s.runtime.memory.chunk))
         )  # fmt: skip
         held = w if run.phase == "prefill" else variant(w, prompt=w.prompt + w.generate, logits="last")
         base = self._footprint(s, held, configuration)
@@ -417,10 +417,21 @@ def _split(run: Run) -> Split:
         raise Skip(str(error)) from None
 
 
+def _as_cut(s: Setup, run: Run) -> Setup:
+    """The same where prompts are cut into pieces of as many tokens as the note says (llama.cpp's -ub)."""
+    words, policy = run.notes.get("n_ubatch") or run.notes.get("ubatch", ""), s.runtime.memory
+    if policy.chunk is None or not words.isdigit() or not 0 < int(words) != policy.chunk:
+        return s
+    together = policy.side_by_side and max(policy.side_by_side, int(words))
+    cut = replace(policy, chunk=int(words), side_by_side=together)
+    return replace(s, runtime=replace(s.runtime, memory=cut))
+
+
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     """The passes of a run with their weights; a rate over a whole request counts its prefill and its steps."""
     if run.phase == "prefill":
-        return pieces(s, w)
+        before = run.context or 0
+        return [(times, replace(p, context=p.context + before)) for times, p in pieces(s, w)]
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
     times = turns(s, w.batch, Sizes(run).get("max_num_seqs", 0))
