@@ -30,6 +30,9 @@ FULL = 9 / 10
 """Share of the places in the rounds of units that tiles fill, from which on none is cut (`launch_mul_mat_q`)."""
 LATENCY = 280
 """Clocks until data come from the last-level cache: 222 to 339 on an L40, the mean of its units (arXiv 2606.22588)."""
+CACHE_LINE = 64
+"""Bytes that a unit takes from the last-level cache per clock (Jia et al. 2018, arXiv 1804.06826, from memory): what
+several blocks read at the same time comes as fast as that, or at the speed of cached activations if that is more."""
 BLOCKS = 2
 """Blocks with a tile in registers that a unit keeps going at once (`fattn_mma_config` at head widths up to 256)."""
 RESIDENT = 16
@@ -308,7 +311,8 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
     moved = traffic(cost, m) + (0 if kernel.pieces is None else kernel.pieces * m["piece_gap"])
     if not (single(kernel.again) and not kernel.again):
-        moved = maximum(moved, (moved + kernel.again) / m["cache_speed"])
+        faster = maximum(m["cache_speed"], CACHE_LINE * m.units * m.clock / m.bandwidth)
+        moved = maximum(moved, (moved + kernel.again) / faster)
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     if like in _PER_CLOCK:
         # blocks, one on each unit, wait for a part of their tile and unpack it; then they compute with it

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import log
 
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
@@ -52,6 +53,8 @@ VERIFIED = 3
 VECTOR_WIDTH, WIDE_HEAD, SHARED_HEADS, SHARED_KEYS = 64, 256, 4, 8192
 """Widths of heads for which there is a vector kernel are multiples, up to the widest; where more heads share a key, it
 is not used at that width or from so many keys on, unless the cache is in blocks."""
+RING = 256
+"""Cells of which a window's cache has a multiple (llama-kv-cache-iswa.cpp)."""
 THREADS = 128
 """Threads of a block in the kernels for states."""
 HEAD_WAITS, CHANNEL_WAITS, COLUMN_WAITS = 2 * 3 / 2, 3 * 3 / 2, 1 * 3 / 2
@@ -183,20 +186,42 @@ def experts(o: Operator, s: Situation) -> Lowered:
     halves = 2 if o.role is Role.EXPERT_IN else 1
     rows, width = z["tokens"] * z["top_k"], z["d_out"] / halves
     each = replace(o.cost * (1 / halves), activations=(z["d_in"] + width) * FP32 * rows)
+    touched = _touched(z["tokens"], z["experts"], z["top_k"], s)
+    each = replace(each, weights=touched / gemm.experts_touched(z["tokens"], z["experts"], z["top_k"]) * each.weights)
     split = _packed_experts if float(z["weight_bytes"]) < FP16 else _half_experts
-    return Lowered(_present(*split(o, s, each, halves, width)))
+    return Lowered(_present(*split(o, s, each, halves, width, touched)))
 
 
-def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
+def _touched(tokens: Number, experts: Number, top_k: Number, s: Situation) -> Number:
+    """Distinct experts that any token chooses, some more often than others: E (1 − (1 + c² m)^(−1/c²)).
+
+    How often an expert is chosen goes by a gamma distribution with a standard deviation of c of its mean; m is −n
+    ln(1 − k/E), so that with c = 0 it is what tokens that choose evenly touch.
+    """
+    policy = s.runtime.parallel.expert_spread
+    if policy is None or not policy.value:
+        return gemm.experts_touched(tokens, experts, top_k)
+    square = policy.value**2
+    mean = -tokens * log(1 - float(top_k) / float(experts))
+    return maximum(experts * (1 - (1 + square * mean) ** (-1 / square)), top_k)
+
+
+def _packed_experts(
+    o: Operator, s: Situation, each: Cost, halves: int, width: Number, touched: Number
+) -> tuple[Kernel, ...]:
     """Up to eight tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert.
+
+    Tokens that chose the same expert find its rows in the cache: blocks go through the rows for all of them at once.
 
     A tile is as wide as if all tokens chose the same expert (`ncols_opt`). None is cut: all experts, chosen or not,
     count as tiles that fill the rounds of the units.
     """
     z = o.sizes
-    rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    rows = z["tokens"] * z["top_k"]
     several, many = at_least(z["tokens"], 2), at_least(z["tokens"], QUANTISED_ROWS + 1)
-    read = replace(each, weights=rows * z["d_in"] * width * z["weight_bytes"])
+    matrix = z["d_in"] * width * z["weight_bytes"]
+    once = minimum(touched, rows)
+    read, shared = replace(each, weights=once * matrix), (rows - once) * matrix
     inputs = z["tokens"] if o.role is Role.EXPERT_IN else rows
     mean = rows / touched
     columns = _columns(z["tokens"], width)
@@ -207,20 +232,22 @@ def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: N
     return (
         piece("to q8_1", "stream", inputs * z["d_in"], FP32 + Q8_1, 3, count=int8 + int8 * several * (halves - 1)),
         Kernel(o.name, "packed_product", read * halves, 1 - several),
-        Kernel(o.name, "packed_product", read, (several - many) * halves),
+        Kernel(o.name, "packed_product", read, (several - many) * halves, again=shared),
         tiny("sort by expert", many * halves),
         tiles if int8 else Kernel(o.name, "gemm", each, many * halves, fill=fused.fill(o), unit="fp16"),
         tiny("sum of parts", int8 * many * halves),
     )  # fmt: skip
 
 
-def _half_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
+def _half_experts(
+    o: Operator, s: Situation, each: Cost, halves: int, width: Number, touched: Number
+) -> tuple[Kernel, ...]:
     """Tiles of 16 rows as far as these are told to, sorted by expert from 17 tokens on; each reads its weights.
 
     Beyond, rows are gathered by expert and put back, and every expert that has any goes to cuBLAS for itself.
     """
     z = o.sizes
-    rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    rows = z["tokens"] * z["top_k"]
     across = maximum(rows / touched / TILED_ROWS + 1 / 2, 1)  # the last of several half full, as of packed ones
     most = TILED_TOKENS if float(width) > WIDE_EXPERT else TILED_TOKENS_NARROW
     together = Kernel(o.name, "row_product", each, halves)
@@ -308,17 +335,22 @@ def add(o: Operator, s: Situation) -> Lowered:
 def causal_attention(o: Operator, s: Situation) -> Lowered:
     """Flash attention and the sum of its parts; before it, of several sequences, how far the mask lets each tile see.
 
-    Of one sequence that is not asked (from 1,024 tokens on it would be): each query of a piece scores all keys.
+    Of one sequence that is not asked (from 1,024 tokens on it would be): each query of a piece scores all keys, which
+    units share out among them where there are fewer tiles of queries than units (`launch_fattn`, stream_k).
     Kernels for many queries read fp16: what a cache holds otherwise is copied to that first, keys and values each.
+    A step reads all cells of a window's cache, which has room for a piece of a prompt beside the window.
     """
     z = o.sizes
-    several, kernel = at_least(z["batch"], 2), fused.kernel(o)
-    visible = minimum(z["context"], z["window"] - 1) + z["new"]
-    held, copy = o.cost.state, _copy(o, s)
+    several, visible = at_least(z["batch"], 2), _cells(o, s)
+    more: Number = 1
+    if s.p.phase == "decode":
+        more = visible / (minimum(z["context"], z["window"] - 1) + z["new"])
+    cost = replace(o.cost, matrix=o.cost.matrix * more, vector=o.cost.vector * more, state=o.cost.state * more)
+    kernel, held, copy = replace(fused.kernel(o), cost=cost), cost.state, _copy(o, s) * more
     before: tuple[Kernel, ...] = ()
     if not single(copy) or copy:
         before = (Kernel("to fp16", "strided", Cost(activations=copy, state=held) * (1 / 2), 2),)
-        kernel = replace(kernel, cost=replace(o.cost, activations=o.cost.activations + copy, state=0))
+        kernel = replace(kernel, cost=replace(cost, activations=cost.activations + copy, state=0))
         held = copy
     if s.p.phase == "decode":
         apart = _each_head(o, s, visible, several) * (1 - at_least(z["new"], VERIFIED))
@@ -331,10 +363,17 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
         mean = causal_pairs(z["new"], z["context"], z["window"]) / z["new"]
         all_keys = maximum(fused.FEWEST * z["kv_heads"] / (z["new"] * z["heads"]), 1) * visible / mean
         kernel = replace(
-            kernel, spread=several * kernel.spread + 1 - several,
+            kernel, spread=several * kernel.spread + (1 - several) * fused.in_parts(kernel, o).spread,
             padding=several * kernel.padding + (1 - several) * all_keys,
         )  # fmt: skip
     return Lowered(_present(*before, tiny("mask", several), kernel, parts), copy)
+
+
+def _cells(o: Operator, s: Situation) -> Number:
+    """Cells of the cache that are in use: of a window's, which is a ring, as many as it has (`llama_kv_cache_iswa`)."""
+    z = o.sizes
+    ring = z["window"] + (s.runtime.memory.chunk or z["new"])
+    return minimum(z["context"] + z["new"], RING * ceil(ring / RING))
 
 
 def _by_vectors(o: Operator) -> bool:

@@ -179,7 +179,7 @@ class Reader:
 
         Repeats of a run, which differ in their value alone, are looked up: files of a million rows have many.
         """
-        key = alike(run)
+        key = (*alike(run), _is_random(run))
         if key not in self._seen:
             try:
                 made = self._case(run)
@@ -247,7 +247,7 @@ class Reader:
         return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
-        s = _as_cut(self._setup(run.model, device, _split(run)), run)
+        s = _as_cut(_as_trained(self._setup(run.model, device, _split(run)), run), run)
         metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
         if run.phase == "load" and metric == "weights_bytes":
             size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
@@ -415,6 +415,18 @@ def _split(run: Run) -> Split:
         return Split(**{name: int(words) for name, words in said.items() if words.isdigit()})
     except RoofsimError as error:
         raise Skip(str(error)) from None
+
+
+def _is_random(run: Run) -> bool:
+    """Whether the weights were those of no trained model, as its source says."""
+    return "random weights" in run.source
+
+
+def _as_trained(s: Setup, run: Run) -> Setup:
+    """The same where experts are chosen evenly, if the weights are random: only training makes some of them popular."""
+    if not (_is_random(run) and s.runtime.parallel.expert_spread):
+        return s
+    return replace(s, runtime=replace(s.runtime, parallel=replace(s.runtime.parallel, expert_spread=None)))
 
 
 def _as_cut(s: Setup, run: Run) -> Setup:

@@ -166,7 +166,9 @@ def _without_format(stem: str) -> str:
 
 
 def _ggml_format(kind: str, stem: str) -> str:
-    """`llama 8B Q4_K - Medium` is q4_k_m."""
+    """`llama 8B Q4_K - Medium` is q4_k_m, `gpt-oss 20B MXFP4 MoE` mxfp4_moe."""
+    if "MXFP4 MoE" in kind:
+        return "mxfp4_moe"
     match = re.search(r"(I?Q\d\w*|BF16|F16|all F32)(?: - (Small|Medium|Large))?", kind)
     if match:
         size = f"_{match[2][0]}" if match[2] else ""
