@@ -149,7 +149,7 @@ class Reader:
         self._only = models[0] if len(models) == 1 else None
         self._models = {name.lower(): each for each in models for name in (each.id, each.name, *each.aliases) if name}
         self._devices: dict[str, Device] = {}
-        self._setups: dict[tuple[str, str, Split, int | None], Setup | Skip] = {}
+        self._setups: dict[tuple[str, str, Split], Setup | Skip] = {}
         self._footprints: dict[str, float] = {}
         self._lacking: dict[tuple[str, str], bool] = {}
         self._seen: dict[tuple[object, ...], tuple[Case, float] | Skip] = {}
@@ -247,7 +247,7 @@ class Reader:
         return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
-        s = self._setup(run.model, device, _split(run), _chunk(run, self.runtime))
+        s = _as_cut(self._setup(run.model, device, _split(run)), run)
         metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
         if run.phase == "load" and metric == "weights_bytes":
             size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
@@ -342,15 +342,15 @@ class Reader:
             *(s.formats(timed, kinds) if timed else ()),
         )  # fmt: skip
 
-    def _setup(self, model: str, device: Device, split: Split = ALONE, chunk: int | None = None) -> Setup:
-        key = (model, device.id, split, chunk)
+    def _setup(self, model: str, device: Device, split: Split = ALONE) -> Setup:
+        key = (model, device.id, split)
         only = self._only if not model else None
         if not model and only is None:
             raise Skip("the row names no model; say which with --model")
         if key not in self._setups:
             try:
                 network = only or self._models.get(model.lower()) or network_named(model)
-                self._setups[key] = setup(network, device, _in_pieces(self.runtime, chunk), self._host, split)
+                self._setups[key] = setup(network, device, self.runtime, self._host, split)
             except RoofsimError as error:
                 self._setups[key] = Skip(str(error).split(";")[0])
         found = self._setups[key]
@@ -417,6 +417,16 @@ def _split(run: Run) -> Split:
         raise Skip(str(error)) from None
 
 
+def _as_cut(s: Setup, run: Run) -> Setup:
+    """The same where prompts are cut into pieces of as many tokens as the note says (llama.cpp's -ub)."""
+    words, policy = run.notes.get("n_ubatch") or run.notes.get("ubatch", ""), s.runtime.memory
+    if policy.chunk is None or not words.isdigit() or not 0 < int(words) != policy.chunk:
+        return s
+    together = policy.side_by_side and max(policy.side_by_side, int(words))
+    cut = replace(policy, chunk=int(words), side_by_side=together)
+    return replace(s, runtime=replace(s.runtime, memory=cut))
+
+
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     """The passes of a run with their weights; a rate over a whole request counts its prefill and its steps."""
     if run.phase == "prefill":
@@ -455,22 +465,6 @@ def _beside(run: Run, s: Setup) -> int:
 def _depth(run: Run) -> int:
     """Tokens in the cache before a prompt: llama-bench's depth. Other files may repeat the prompt in that column."""
     return (run.context or 0) if family(run.framework) == "llama.cpp" else 0
-
-
-def _chunk(run: Run, runtime: Runtime) -> int | None:
-    """Tokens of a micro-batch that a run of llama.cpp was told to take, if that is not what is usual."""
-    told = run.notes.get("n_ubatch") or run.notes.get("ubatch") or ""
-    if runtime.memory.chunk is None or not re.fullmatch(r"[1-9]\d{0,8}", told) or int(told) == runtime.memory.chunk:
-        return None
-    return int(told)
-
-
-def _in_pieces(runtime: Runtime, chunk: int | None) -> Runtime:
-    """The same runtime with prompts in pieces of so many tokens."""
-    if chunk is None:
-        return runtime
-    together = max(runtime.memory.side_by_side or 0, chunk)
-    return variant(runtime, memory=variant(runtime.memory, chunk=chunk, side_by_side=together))
 
 
 def _whole_request(run: Run) -> bool:
