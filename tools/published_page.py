@@ -2,9 +2,9 @@
 
 usage: python tools/published_page.py [-o PAGE]
 
-Reads data/published/several.csv. `split` are the ways that a model is divided, `set` what is changed for the row (as
-`--set`), `within` the error that is asked for, empty where a row is only shown. Why
-some are further off is in `REASONS`.
+Reads data/published/several.csv, and the rows of llama-bench in `BENCHES`. `split` are the ways that a model is
+divided, `set` what is changed for the row (as `--set`), `within` the error that is asked for, empty where a row is only
+shown. Why some are further off is in `REASONS`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from bench_section import Part, section
 
 import roofsim
 from roofsim.api.results import Prediction
@@ -325,6 +327,27 @@ def setting(row: Row) -> str:
     return f"{of}, {row.cluster}, {ways}: {sizes}"
 
 
+BENCHES = (
+    Part(
+        "llama.cpp off CUDA: llama-bench on Macs, AMD, Intel and processors",
+        ROOT / "data" / "published" / "llamacpp_back_ends.csv",
+        "Rows that people published of llama.cpp on Metal, HIP, Vulkan, SYCL and processors, by `roofsim validate` "
+        "without a calibration. What each back end reaches is learnt from these rows among others "
+        "(`tools/learn_priors.py`); how devices are predicted whose own rows were left out stands in "
+        "[Calibration](calibration.md).",
+        (
+            "Arc A770 on Vulkan: the back end does not use cooperative matrices on that card, so that the peak which "
+            "the rate is a share of is not there (`ggml_vk_khr_cooperative_matrix_support`)",
+            "HIP on a Radeon AI Pro R9700, W7900 and MI50 in micro-batches of 2 to 8 tokens: its vector kernels take "
+            "longer with every row, ours take as long as reading the weights",
+            "Macs in 2023 (M1 Pro, b1550) read weights faster per core than larger Macs, which we take for a "
+            "limit of the cores",
+        ),
+    ),
+)
+"""Files of rows that llama-bench made."""
+
+
 def page(lines: Sequence[Row]) -> str:
     """The page."""
     parts = [HEAD]
@@ -337,6 +360,7 @@ def page(lines: Sequence[Row]) -> str:
         table = [heads, ["---"] * len(heads), *(shown(row) for row in own)]
         parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in table) + "\n")
         parts += [f"{text}\n" for text in remarks(own)]
+    parts += [section(part) for part in BENCHES]
     return leading(PAGE.name, "\n".join(parts))
 
 

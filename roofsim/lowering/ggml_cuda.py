@@ -98,19 +98,20 @@ def _by_sequence(o: Operator, like: Class) -> Kernel:
 def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     """One row by vectors, up to 16 by tiles, more by cuBLAS with activations converted to fp16 and back.
 
-    Back ends without such a library multiply fp32 activations in the kernels of their own.
+    Back ends without such a library multiply fp32 activations in kernels of their own, from nine rows on by tiles.
     """
     z = o.sizes
     tokens, library = z["tokens"], s.runtime.matrix_library.converts
     if o.role in BY_SEQUENCE and s.p.phase == "decode":
         return (_by_sequence(o, "vector_product"),)
-    joined, many = o.role is Role.FFN_GATE, at_least(tokens, TILED_ROWS + 1)
+    joined, many = o.role is Role.FFN_GATE, at_least(tokens, (TILED_ROWS if library else QUANTISED_ROWS) + 1)
     if library and (float(z["d_out"]) % BLOCK_ROWS or float(z["d_in"]) % BLOCK_DEPTH):
         many = several
     tiles = replace(_rows(o, "row_product", tokens), count=several - many)
     if library:
         tiles = replace(tiles, blocks=z["d_out"] / BLOCK_ROWS)
     product = replace(_rows(o, "gemm", tokens), count=many, fill=fused.fill(o))
+    product = replace(product, whole=_whole(s, z["d_in"] * z["d_out"], 1, tokens))
     moved, apart = FP32 + FP16, many if library else 0
     return (
         replace(_rows(o, "vector_product", tokens), count=1 - several, joined=joined),
@@ -129,16 +130,23 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     would in the kernels for many: the back end changes over where it is told to, not where it pays.
     """
     z = o.sizes
-    tokens = z["tokens"]
+    tokens, library = z["tokens"], s.runtime.matrix_library
     many = at_least(tokens, QUANTISED_ROWS + 1)
-    one, by_tiles = _rows(o, "packed_product", 1), s.runtime.matrix_library.tiles
+    one, by_tiles = _rows(o, "packed_product", 1), library.tiles
     if o.role in BY_SEQUENCE and s.p.phase == "decode":
         to_blocks = piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=by_tiles == "int8")
         return to_blocks, _by_sequence(o, "packed_product")
+    if library.dequantises_from is not None:
+        copied = at_least(tokens, library.dequantises_from)
+        return _present(
+            piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=1 - copied),
+            replace(_rows(o, "packed_product", tokens), count=1 - copied), *_copied(o, tokens, copied),
+        )  # fmt: skip
     if by_tiles == "fp16":
-        products = (replace(_rows(o, "gemm", tokens), unit="fp16", beneath=one, fill=fused.fill(o)),)
-        few = replace(_rows(o, "packed_product", tokens), instead=products)
-        return replace(few, count=1 - many), replace(products[0], count=many)
+        product = replace(_rows(o, "gemm", tokens), unit="fp16", beneath=one, fill=fused.fill(o))
+        product = replace(product, whole=_whole(s, z["d_in"] * z["d_out"], 1, tokens))
+        few = replace(_rows(o, "packed_product", tokens), instead=(product,))
+        return replace(few, count=1 - many), replace(product, count=many)
     columns = _columns(tokens, z["d_out"])
     tiles = replace(
         _tiled(_rows(o, "quantised_tiles", tokens), o, ceil(tokens / TILE_COLUMNS), columns, z["d_out"]),
@@ -154,6 +162,33 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
         replace(tiles, count=many),
         replace(parts, count=many),
     )
+
+
+def _copied(o: Operator, tokens: Number, count: Number) -> tuple[Kernel, ...]:
+    """A copy of weights in fp16, activations to that, the library's product, and results back to fp32."""
+    z = o.sizes
+    weights = z["d_in"] * z["d_out"]
+    copy = Cost(weights=weights * z["weight_bytes"], activations=weights * FP16)
+    moved = (weights + (z["d_in"] + z["d_out"]) * tokens) * FP16
+    product = Kernel(o.name, "gemm", Cost(matrix=o.cost.matrix, activations=moved), count, fused.fill(o), unit="fp16")
+    return (
+        Kernel("weights to fp16", "strided", copy, count),
+        piece("to fp16", "strided", tokens * z["d_in"], FP32 + FP16, count=count),
+        product,
+        piece("to fp32", "strided", tokens * z["d_out"], FP32 + FP16, count=count),
+    )
+
+
+def _whole(s: Situation, weights: Number, matrices: Number, rows: Number, half_full: Number = 0) -> Number | None:
+    """Work of whole tiles of rows with so many matrices of `weights` each, `rows` a matrix; None where they are cut.
+
+    Where rows differ from matrix to matrix, the last of several tiles is `half_full` on average.
+    """
+    most = s.runtime.matrix_library.tile_rows
+    if most is None:
+        return None
+    tiles = maximum(rows / most + half_full, 1) if half_full else ceil(rows / most)
+    return 2 * weights * matrices * most * tiles
 
 
 def _tiled(product: Kernel, o: Operator, across: Number, columns: Number, width: Number) -> Kernel:
@@ -209,7 +244,7 @@ def _touched(tokens: Number, experts: Number, top_k: Number, s: Situation) -> Nu
 def _packed_experts(
     o: Operator, s: Situation, each: Cost, halves: int, width: Number, touched: Number
 ) -> tuple[Kernel, ...]:
-    """Up to eight tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert.
+    """Few tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert.
 
     Tokens that chose the same expert find its rows in the cache: blocks go through the rows for all of them at once.
 
@@ -218,7 +253,7 @@ def _packed_experts(
     """
     z = o.sizes
     rows = z["tokens"] * z["top_k"]
-    several, many = at_least(z["tokens"], 2), at_least(z["tokens"], QUANTISED_ROWS + 1)
+    several, many = at_least(z["tokens"], 2), at_least(z["tokens"], s.runtime.matrix_library.expert_rows + 1)
     matrix = z["d_in"] * width * z["weight_bytes"]
     once = minimum(touched, rows)
     read, shared = replace(each, weights=once * matrix), (rows - once) * matrix
@@ -234,7 +269,10 @@ def _packed_experts(
         Kernel(o.name, "packed_product", read * halves, 1 - several),
         Kernel(o.name, "packed_product", read, (several - many) * halves, again=shared),
         tiny("sort by expert", many * halves),
-        tiles if int8 else Kernel(o.name, "gemm", each, many * halves, fill=fused.fill(o), unit="fp16"),
+        tiles if int8 else replace(
+            Kernel(o.name, "gemm", each, many * halves, fused.fill(o), unit="fp16"),
+            whole=_whole(s, z["d_in"] * width, touched, mean, 1 / 2),
+        ),
         tiny("sum of parts", int8 * many * halves),
     )  # fmt: skip
 

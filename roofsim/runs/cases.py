@@ -23,7 +23,7 @@ from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import ALONE, Setup, setup, with_scales
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
-from roofsim.runs.names import device_of, same_device
+from roofsim.runs.names import device_of, family, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
 from roofsim.runs.serving import CHAT_TOKENS, SERVING, cache_of, load_of, mean_length, rate_of, template_of, unstated
@@ -442,8 +442,8 @@ def _as_cut(s: Setup, run: Run) -> Setup:
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     """The passes of a run with their weights; a rate over a whole request counts its prefill and its steps."""
     if run.phase == "prefill":
-        before = run.context or 0
-        return [(times, replace(p, context=p.context + before)) for times, p in pieces(s, w)]
+        before = _depth(run)
+        return [(n, replace(p, context=p.context + before)) for n, p in pieces(s, w)] if before else pieces(s, w)
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
     times = turns(s, w.batch, Sizes(run).get("max_num_seqs", 0))
@@ -472,6 +472,11 @@ def _beside(run: Run, s: Setup) -> int:
         return 0
     marked = "SSM-Scope" in run.source and s.architecture.family in MARKED
     return CHAT_TOKENS["llama"] if "llama-server" in run.framework else int(marked)
+
+
+def _depth(run: Run) -> int:
+    """Tokens in the cache before a prompt: llama-bench's depth. Other files may repeat the prompt in that column."""
+    return (run.context or 0) if family(run.framework) == "llama.cpp" else 0
 
 
 def _whole_request(run: Run) -> bool:

@@ -1125,15 +1125,29 @@ def test_llama_cpp_reads_the_projections_of_mamba_1_for_every_sequence_of_a_step
     check(network(SSM, family="mamba2"), runtime("llama.cpp"), step, {"in_proj": [halves[0], own, halves[1]]})
 
 
-@pytest.mark.parametrize("name", ["llama.cpp-metal", "llama.cpp-vulkan"])
-def test_other_back_ends_unpack_to_fp16_in_their_tiles_and_convert_nothing(name: str) -> None:
+def in_tiles(launch: Launch, work: float | None) -> Launch:
+    """A product that takes the time of whole tiles, if the back end has such."""
+    return replace(launch, whole=work)
+
+
+# Metal has tiles of 32 rows (mul_mm.metal), and takes experts by vectors up to 31 tokens
+@pytest.mark.parametrize(("name", "tile", "few_tokens"), [("llama.cpp-metal", 32, 31), ("llama.cpp-vulkan", None, 8)])
+def test_other_back_ends_unpack_to_fp16_in_their_tiles_and_convert_nothing(
+    name: str, tile: int | None, few_tokens: int
+) -> None:
     stack = runtime(name)
+
+    def tiled(rows: int, weights: float, tiles: int) -> Launch:
+        return in_tiles(multiplied("gemm", rows, 10, 6, weights, 20), tile and 2 * 60 * tile * tiles)
+
     expected: dict[tuple[int, float], list[Launch]] = {
         (1, 1 / 2): [multiplied("packed_product", 1, 10, 6, 1 / 2)],
         (8, 1 / 2): [multiplied("packed_product", 8, 10, 6, 1 / 2)],
-        (9, 1 / 2): [multiplied("gemm", 9, 10, 6, 1 / 2, 20)],
-        (16, 2): [multiplied("row_product", 16, 10, 6, 2)],
-        (17, 2): [multiplied("gemm", 17, 10, 6, 2, 20)],
+        (9, 1 / 2): [tiled(9, 1 / 2, 1)],
+        (33, 1 / 2): [tiled(33, 1 / 2, 2)],
+        (8, 2): [multiplied("row_product", 8, 10, 6, 2)],
+        (9, 2): [tiled(9, 2, 1)],
+        (64, 2): [tiled(64, 2, 2)],
     }
     for (rows, weights), launches in expected.items():
         check(network(MLP), stack, pass_of(rows, weights), {"up_proj": launches})
@@ -1145,14 +1159,35 @@ def test_other_back_ends_unpack_to_fp16_in_their_tiles_and_convert_nothing(name:
     )
     (few,) = (k for k in kernels_of(stack, pass_of(3, 1 / 2), "up_proj") if k.count)
     assert [shown(each) for each in few.instead] == [multiplied("gemm", 3, 10, 6, 1 / 2, 20)]
+    assert few.instead[0].whole == (tile and 2 * 60 * tile)
     touched = 4 * (1 - 0.5**600)
     together = replace(parts_of_experts(1200, "gemm", 10, 3, touched * 30 / 2, 2), fill=20)
+    # 300 rows of each of four experts, whose last tile is half full
+    together = in_tiles(together, tile and 2 * 30 * touched * tile * (1200 / touched / tile + 1 / 2))
     check(network(MOE), stack, pass_of(600, 1 / 2), {"experts_up": [tiny(2), together]})
     halves = parts_of_experts(1200, "row_product", 10, 3, touched * 60, 2)
     check(network(MOE), stack, pass_of(600, 2), {"experts_up": [tiny(2), halves]})
     (found,) = (k for row in lower(network(MOE), stack, pass_of(600, 1 / 2)) for o, low in row for k in low.kernels
                 if o.name == "experts_up" and k.like == "gemm")  # fmt: skip
     assert found.unit == "fp16"
+    for tokens, like in ((few_tokens, "packed_product"), (few_tokens + 1, "gemm")):
+        kinds = {k.like for row in lower(network(MOE), stack, pass_of(tokens, 1 / 2)) for o, low in row
+                 for k in low.kernels if o.name == "experts_up" and k.count and k.cost.matrix}  # fmt: skip
+        assert kinds == {like}
+
+
+def test_sycl_copies_quantised_weights_to_fp16_from_nine_rows_on_and_has_no_tiles_of_int8() -> None:
+    stack = runtime("llama.cpp-sycl")
+    packed = each("stream", 8 * 10, FP32, 36 / 32, flops=3), multiplied("packed_product", 8, 10, 6, 1 / 2)
+    check(network(MLP), stack, pass_of(8, 1 / 2), {"up_proj": packed})
+    copied = [
+        Launch("strided", weights=60 / 2, activations=60 * FP16), each("strided", 9 * 10, FP32, FP16),
+        Launch("gemm", matrix=2 * 9 * 60, activations=(60 + 9 * 16) * FP16, fill=20),
+        each("strided", 9 * 6, FP32, FP16),
+    ]  # fmt: skip
+    check(network(MLP), stack, pass_of(9, 1 / 2), {"up_proj": copied})
+    (product,) = (k for k in kernels_of(stack, pass_of(9, 1 / 2), "up_proj") if k.like == "gemm")
+    assert product.unit == "fp16"
 
 
 def test_llama_cpp_on_hip_launches_what_it_does_on_cuda() -> None:
@@ -1164,9 +1199,8 @@ def test_llama_cpp_on_hip_launches_what_it_does_on_cuda() -> None:
             assert one == other
 
 
-@pytest.mark.parametrize("name", ["gemm_efficiency", "tile_flops"])
-def test_parameters_of_a_runtime_hold_over_those_of_a_device(name: str) -> None:
-    orin, stack = library.device("jetson-orin-nano-8gb"), runtime("llama.cpp-hip")
+def test_parameters_of_a_runtime_hold_over_those_of_a_device() -> None:
+    orin, stack, name = library.device("jetson-orin-nano-8gb"), runtime("llama.cpp-b2824"), "gemm_efficiency"
     assert machine(orin, None, "fp16")[name] == orin.parameters[name].value
     assert machine(orin, None, "fp16", None, stack)[name] == stack.parameters[name].value
     assert machine(orin, None, "fp16", {name: 3}, stack)[name] == 3

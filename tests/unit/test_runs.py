@@ -768,7 +768,12 @@ def test_llama_bench_is_read_from_json_and_from_csv(tmp_path):
 def passes_of(**fields) -> dict[str, float]:
     """Passes of a row of Llama-3-8B on llama.cpp, and their weights."""
     reader = Reader("llama.cpp")
-    return {key: n for n, key in reader.case(run(model="Llama-3-8B", weight_dtype="q8_0", **fields)).target.parts}
+    return {
+        key: n
+        for n, key in reader.case(
+            run(framework="llama.cpp", model="Llama-3-8B", weight_dtype="q8_0", **fields)
+        ).target.parts
+    }
 
 
 def test_a_prompt_goes_through_in_pieces_of_as_many_tokens_as_the_row_says_on_what_is_held():
@@ -789,14 +794,8 @@ def test_a_prompt_goes_through_in_pieces_of_as_many_tokens_as_the_row_says_on_wh
 
 def test_random_weights_choose_experts_evenly():
     reader = Reader("llama.cpp")
-    step = {
-        "model": "Qwen3-30B-A3B",
-        "device": "DGX Spark",
-        "weight_dtype": "q8_0",
-        "phase": "decode",
-        "batch": 32,
-        "context": 100,
-    }
+    step = {"model": "Qwen3-30B-A3B", "device": "DGX Spark", "weight_dtype": "q8_0", "phase": "decode",
+            "batch": 32, "context": 100}  # fmt: skip
     trained, random = (reader.case(run(source=source, **step)) for source in ("a page", "ours: random weights"))
     ((_, one),), ((_, other),) = trained.target.parts, random.target.parts
 
@@ -815,6 +814,30 @@ def test_experts_alone_in_four_bits_are_a_format_of_their_own_in_llama_bench(tmp
     (tmp_path / "b.json").write_text(json.dumps([row]), encoding="utf-8")
     (one,) = read_runs(str(tmp_path / "b.json")).runs
     assert one.weight_dtype == "mxfp4_moe"
+
+
+def test_a_prompt_of_llama_cpp_begins_at_its_depth_and_goes_in_the_pieces_it_was_told():
+    row = run(framework="llama.cpp", model="Qwen2.5-0.5B", phase="prefill", prompt=1024, note="n_ubatch=256")
+    reader = Reader("llama.cpp")
+
+    # the last of four pieces alone goes through the head, three stand for the others
+    whole, usual, deep = (
+        reader.case(row._replace(**more)).target
+        for more in ({"note": "n_ubatch=1024"}, {"note": ""}, {"context": 4096})
+    )
+    assert [n for n, _ in whole.parts] == [1]
+    assert sum(n for n, _ in usual.parts) == 2
+    assert sum(n for n, _ in reader.case(row).target.parts) == 4
+    assert sum(n for n, _ in deep.parts) == 4
+    slower = Program([reader.case(row).target, deep], reader.jobs, reader.device(row), None, reader.runtime).predict({})
+    assert slower[1] > slower[0]
+    # files of other software repeat the prompt in that column
+    other = Reader("transformers-5-eager")
+    one, same = (
+        run(framework="transformers 5.17", model="Qwen2.5-0.5B", phase="prefill", prompt=64, context=c) for c in (0, 64)
+    )
+    assert [n for n, _ in other.case(same).target.parts] == [n for n, _ in other.case(one).target.parts]
+    assert len({key for each in (one, same) for _, key in other.case(each).target.parts}) == 1
 
 
 def test_a_mixed_test_of_llama_bench_is_a_wrong_row(tmp_path):
@@ -961,6 +984,10 @@ def test_the_energy_of_a_rail_that_a_device_does_not_describe_is_left_out():
         ("llama.cpp b5392 (CPU)", "RTX 4090", "llama.cpp-cpu"),
         ("llama.cpp b4384 CPU", "Ryzen 9 7950X", "llama.cpp-b4384-cpu"),
         ("llama.cpp b4900 CPU", "Ryzen 9 7950X", "llama.cpp-cpu"),
+        ("llama.cpp of 2024 (CPU)", "Raspberry Pi 5", "llama.cpp-b4384-cpu"),
+        ("llama.cpp b1550 (Metal)", "Apple M3 Pro", "llama.cpp-b2797-metal"),
+        ("llama.cpp b7948 (Metal)", "Apple M3 Pro", "llama.cpp-metal"),
+        ("llama.cpp (SYCL)", "Arc B580", "llama.cpp-sycl"),
         ("llama.cpp, Vulkan", "RTX 4090", "llama.cpp-vulkan"), ("llama.cpp ROCm 7", "MI300X", "llama.cpp-hip"),
         ("llama.cpp (HIP)", "Strix Halo", "llama.cpp-hip"), ("llama.cpp Metal", "Apple M4 Max", "llama.cpp-metal"),
         ("llama.cpp", "RTX 4090", "llama.cpp"), ("llama.cpp", "AMD EPYC 7001 2 cores", "llama.cpp-cpu"),
