@@ -85,7 +85,10 @@ def aliases(kind: str) -> Mapping[str, str]:
 
 
 def locate(kind: str, what: str, name: str) -> Path:
-    """The file of a spec given by name, alias or path; raises UnknownName or SpecError."""
+    """The file of a spec given by name, alias or path, the name also as drivers print it (`spellings`).
+
+    Raises UnknownName or SpecError.
+    """
     if name.endswith((".yaml", ".yml", ".json", GGUF)) or "/" in name or "\\" in name or name in (".", ".."):
         if kind == "models" and (config := on_hub(name)):
             return config
@@ -97,10 +100,24 @@ def locate(kind: str, what: str, name: str) -> Path:
     if name in shipped:
         return shipped[name]
     lower = {each.lower(): each for each in shipped}
-    known = lower.get(name.lower()) or aliases(kind).get(name.lower())
-    if known:
-        return shipped[known]
+    for each in spellings(name):
+        if known := lower.get(each) or aliases(kind).get(each):
+            return shipped[known]
     raise UnknownName(what, name, shipped, aliases(kind), file=beside(name))
+
+
+MAKERS = ("nvidia", "amd", "intel", "google", "geforce", "tesla", "radeon")
+"""Words before a name that it does without."""
+
+
+def spellings(name: str) -> Iterator[str]:
+    """A name in small letters, with hyphens for what parts its words, and without its maker: RTX 4090, rtx_4090."""
+    yield name.lower()
+    words = [word for word in re.split(r"[^a-z0-9.]+", name.lower()) if word]
+    for skipped in range(len(words)):
+        yield "-".join(words[skipped:])
+        if words[skipped] not in MAKERS:
+            return
 
 
 def beside(name: str) -> str:
@@ -172,8 +189,11 @@ def _in_mode(path: Path, text: str, mode: str | None) -> tuple[str, dict[str, An
         raise SpecError([f"{path}: default_variant: {default!r} is not among variants ({', '.join(variants)})"])
     if mode is None:
         mode = default or ""
-    elif not mode or mode not in variants:
-        raise UnknownName(f"modes of {path.stem}", mode, variants)
+    elif mode not in variants:
+        found = next((each for each in spellings(mode) if each in variants), None)
+        if found is None:
+            raise UnknownName(f"modes of {path.stem}", mode, variants)
+        mode = found
     return mode, merge(values, variants.get(mode, {}))
 
 

@@ -42,11 +42,9 @@ CONFIG = {
 }  # fmt: skip
 """The published config.json of Llama-3.1-8B, for programs that read one."""
 
-DEVICES = ("H100", "A100")
-"""With 80 GB, SXM."""
 POINTS = (("H100", 512, 1), ("H100", 2048, 1), ("H100", 8192, 1), ("H100", 2048, 16), ("A100", 2048, 1),
           ("A100", 2048, 16))  # fmt: skip
-"""Device, tokens of a prompt, prompts at once."""
+"""Device (80 GB, SXM), tokens of a prompt, prompts at once."""
 COLD = POINTS[1]
 
 

@@ -26,8 +26,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 TRANSFORMERS = ("Qwen2.5-0.5B", "Llama-3.2-1B", "Qwen2.5-1.5B", "Phi-3-mini", "Llama-3.1-8B")
-SSMS = ("mamba2-780m", "mamba-790m", "mamba2-1.3b", "mamba-130m")
-HYBRIDS = ("Falcon-H1-0.5B", "Zamba2-1.2B", "Falcon-H1-1.5B", "Granite-4.0-H-Tiny")
 MODELS = (
     "Qwen2.5-0.5B", "mamba2-780m", "Falcon-H1-0.5B", "Llama-3.2-1B", "mamba-790m", "Zamba2-1.2B",
     "Qwen2.5-1.5B", "mamba2-1.3b", "Falcon-H1-1.5B", "Phi-3-mini", "mamba-130m", "Granite-4.0-H-Tiny", "Llama-3.1-8B",
@@ -134,15 +132,15 @@ def work(options: argparse.Namespace) -> int:
 
 def write_failure(runs_path: str, reason: str) -> bool:
     """Put down as failed what a process was at when it ended; whether that was the single operators."""
-    from roofsim.cli._options import write_whole
     from roofsim.cli.measure import read_runs
+    from roofsim.foundation import writing
     from roofsim.measure.runs import runs
 
     at = json.loads(place(runs_path).read_text()) if place(runs_path).exists() else {}
     if "row" in at:
         row = {**at["row"], "source": "tools/measure_h100.py", "note": f"{at['row']['note']};{reason}"}
         file = runs(at["device"], read_runs(runs_path), runs_path).plus([row])
-        write_whole(runs_path, file.text)
+        writing.text(runs_path, file.text, at_once=True)
         print(f"!! {row['model']} {row['phase']} {row['batch']} x {row['prompt_len']}: {reason}", flush=True)
     return bool(at.get("micro"))
 

@@ -19,6 +19,7 @@ with its reason, and the rest goes on.
     --shrink N                   all lengths divided by N, for a rehearsal on a small machine
     --device-name TEXT           device of the rows
     --list                       say what would be measured, in its order, and end
+    --expect DEVICE              with --list, say how long it takes on a device as predicted: h100-sxm
     --llama-bench PATH           the program, or the folder of the programs, among which llama-quantize is needed too
     --scratch DIR                where files of weights lie meanwhile (default /dev/shm if there is one)
     --vllm-python PATH           the Python that has vLLM
@@ -41,13 +42,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-SMALL = (
-    "Llama-3.2-1B", "mamba-1.4b", "Falcon-H1-0.5B", "Qwen2.5-0.5B", "mamba2-780m", "LFM2-1.2B", "Qwen3-1.7B",
-    "mamba2-1.3b", "mamba-2.8b",
+MODELS = (
+    "Llama-3.2-1B", "mamba2-780m", "Falcon-H1-0.5B", "OLMoE-1B-7B", "mamba-1.4b", "Qwen2.5-0.5B", "LFM2-1.2B",
+    "Granite-4.0-H-Tiny", "Qwen3-1.7B", "mamba2-1.3b", "mamba-2.8b", "Llama-3.1-8B", "Qwen3-30B-A3B",
 )  # fmt: skip
-LARGE = ("OLMoE-1B-7B", "Granite-4.0-H-Tiny", "Llama-3.1-8B", "Qwen3-30B-A3B")
 """Four Transformers, two mixtures of experts, four SSMs of either kind and three hybrids; the kinds in turn, so that
 whenever time is up each has been measured."""
+
+LARGE = ("OLMoE-1B-7B", "Granite-4.0-H-Tiny", "Llama-3.1-8B", "Qwen3-30B-A3B")
+"""Those whose files take long to write, and long prompts long to read."""
+
+RECURRENT = ("mamba2-780m", "Falcon-H1-0.5B", "mamba-1.4b", "LFM2-1.2B", "mamba2-1.3b", "mamba-2.8b")
 
 Wanted = Sequence[tuple[str, Sequence[int], Sequence[int]]]
 """Phase, batches, tokens."""
@@ -55,7 +60,11 @@ Wanted = Sequence[tuple[str, Sequence[int], Sequence[int]]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What a stack is measured at: every model and format at `first` before any is at `rest`."""
+    """What a stack is measured at: every model and format at `first` before any is at `rest`.
+
+    Formats `late` of some models come after what is left of all, so that each model has been measured in one; models go
+    through one format after the other in groups of `together`.
+    """
 
     weights: Sequence[str]
     first: Wanted
@@ -63,6 +72,8 @@ class Plan:
     needs: Sequence[str]
     of: dict[str, Sequence[str]] = field(default_factory=dict)
     """Formats of models that not all make sense of."""
+    late: dict[str, Sequence[str]] = field(default_factory=dict)
+    together: int = 1
 
 
 PLANS = {
@@ -81,6 +92,7 @@ PLANS = {
         ],
         ("click", "pydantic", "yaml", "numpy", "gguf"),
         {"Qwen3-30B-A3B": ("q8_0",)},  # 61 GB in f16
+        {"q8_0": [m for m in MODELS if m not in LARGE], "f16": LARGE, "q4_k_m": LARGE},  # q8_0 is written as it stands
     ),
     "vllm": Plan(
         ("bf16", "fp8"),
@@ -101,6 +113,8 @@ PLANS = {
             ("both", [32], [4096]),
         ],
         ("click", "pydantic", "yaml"),
+        late={"fp8": RECURRENT},
+        together=4,  # an engine takes more than a minute to come up: not all formats before the next kind
     ),
     "transformers-static": Plan(
         ("bf16",),
@@ -166,22 +180,26 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--shrink", type=int, default=1)
     parser.add_argument("--device-name")
     parser.add_argument("--list", action="store_true")
+    parser.add_argument("--expect")
     parser.add_argument("--worker", nargs=2)  # of a process that measures: what, as JSON, and until when
     return parser.parse_args()
 
 
 def rounds(options: argparse.Namespace) -> Iterator[tuple[str, str, Wanted]]:
     """Model, format and what is wanted of them, in the order in which it is measured."""
-    plan = PLANS[options.stack]
-    small, large = (options.models, ()) if options.models else (SMALL, LARGE)
-    for wanted, models in ((plan.first, small), (plan.first, large), (plan.rest, (*small, *large))):
-        # an engine takes a minute to come up, so that vLLM goes through one format after the other
-        formats = options.weights or plan.weights
-        pairs = [(m, w) for w in formats for m in models] if options.stack == "vllm" else [
-            (m, w) for m in models for w in formats
-        ]  # fmt: skip
-        for model, weights in pairs:
-            if options.weights or weights in plan.of.get(model, plan.weights):
+    plan, models = PLANS[options.stack], options.models or MODELS
+
+    def pairs(late: bool) -> Iterator[tuple[str, str]]:
+        for start in range(0, len(models), plan.together):
+            for weights in options.weights or plan.weights:
+                for model in models[start : start + plan.together]:
+                    fits = options.weights or weights in plan.of.get(model, plan.weights)
+                    if fits and (model in plan.late.get(weights, ())) == late:
+                        yield model, weights
+
+    for wanted in (plan.first, plan.rest):
+        for late in (False, True):
+            for model, weights in pairs(late):
                 yield model, weights, wanted
 
 
@@ -271,8 +289,8 @@ def llama(options: argparse.Namespace, clock: Clock) -> int:
                 for done in Session(tools, 3, until=until).measure(path, mine, known(book.file)):
                     book.add(done.rows, a.kind)
                     clock.say(f"{done.point.said}: {done.said}")
-            except Ended as error:
-                clock.say(f"!! {words} {weights}: stopped; {error.said[-200:]}")
+            except Ended:
+                clock.say(f"!! {words} {weights}: stopped, its time is up")
             except InputError as error:
                 clock.say(f"!! {error}")
         files.forget()
@@ -305,8 +323,8 @@ def vllm(options: argparse.Namespace, clock: Clock) -> int:
                 book.add(said.rows if isinstance(said, Done) else said, each.arch or "")
                 if isinstance(said, Done):
                     clock.say(f"{said.point.said}: {said.said}")
-        except Ended as error:
-            clock.say(f"!! {words} {weights}: stopped; {error.said[-200:]}")
+        except Ended:
+            clock.say(f"!! {words} {weights}: stopped, its time is up")
         except InputError as error:
             clock.say(f"!! {error}")
     return 0
@@ -329,12 +347,15 @@ def transformers(options: argparse.Namespace, clock: Clock) -> int:
             until = time.time() + clock.until(PATIENCE[options.stack]) - time.monotonic()
             command = [sys.executable, __file__, *sys.argv[1:], "--worker", json.dumps([words, wanted]), str(until)]
             worker, began = subprocess.Popen(command, env=environment), time.time()
-            while worker.poll() is None:
-                time.sleep(0.5)
-                last = max([each.stat().st_mtime for each in (now, Path(options.runs)) if each.exists()] or [began])
-                if time.time() - max(last, began) > HUNG or time.monotonic() > clock.stop + 5:
-                    worker.kill()
-                    worker.wait()
+            try:
+                while worker.poll() is None:
+                    time.sleep(0.5)
+                    last = max([each.stat().st_mtime for each in (now, Path(options.runs)) if each.exists()] or [began])
+                    if time.time() - max(last, began) > HUNG or time.monotonic() > clock.stop + 5:
+                        worker.kill()
+            finally:
+                worker.kill()
+                worker.wait()
             again = worker.returncode not in (0, 2) and time.monotonic() < clock.stop
             if again and worker.returncode != LOST:
                 held = now.exists() and "row" in json.loads(now.read_text())
@@ -362,9 +383,11 @@ def work(options: argparse.Namespace) -> int:
     called = stacks.device_name(stack)
     device = options.device_name or NAMES.get(called, called)
     book = Book(stack, runs(device, read_runs(options.runs), options.runs), options.runs, None, "bf16", False)
-    now = place(options.runs)
+    now, parent = place(options.runs), os.getppid()
 
     def may_begin(case: Case) -> bool:
+        if os.getppid() != parent:  # killed: another may be at the same file by now
+            return False
         now.write_text(json.dumps({"device": device, "row": case.row("failed", 1.0, f"logits={case.logits}")}))
         return time.time() < float(until)
 
@@ -394,15 +417,84 @@ def work(options: argparse.Namespace) -> int:
 
 
 def listed(options: argparse.Namespace) -> int:
-    """Say what would be measured."""
+    """Say what would be measured, and how long it takes if a device is named."""
     from roofsim import library
 
+    spent, made = 0.0, set[str]()
     for words, weights, wanted in rounds(options):
         share = 1.1 if weights.startswith("q") else 1 if weights == "fp8" else 2
-        found = [f"{phase} {batch} x {tokens:,}" for phase, batch, tokens in
-                 places(options, library.architecture(words), wanted, share)]  # fmt: skip
-        print(f"{words} {weights}: {', '.join(found)}")
+        a = library.architecture(words)
+        mine = list(places(options, a, wanted, share))
+        line = f"{words} {weights}: {', '.join(f'{phase} {batch} x {tokens:,}' for phase, batch, tokens in mine)}"
+        if options.expect:
+            taken = expected(options, words, weights, mine)
+            if options.stack == "llama.cpp":
+                taken += written(a.total_parameters, words, weights, made)
+            taken = min(taken, PATIENCE[options.stack])
+            spent += taken
+            line += f" | {taken:.0f} s, {spent / 60:.1f} min so far"
+        print(line, flush=True)
     return 0
+
+
+RUNTIMES = {
+    "llama.cpp": "llama.cpp", "vllm": "vllm", "transformers-static": "transformers-5-static",
+    "transformers": "transformers-5-eager",
+}  # fmt: skip
+STARTS = {"llama.cpp": 3.0, "vllm": 80.0, "transformers-static": 25.0, "transformers": 25.0}
+"""Seconds until a process is ready, roughly: an engine of vLLM 0.23 took 70 to 90 on an H100."""
+LOADED, WRITTEN, QUANTISED = 3e9, 0.6e9, 1e8
+"""Bytes a second that llama.cpp loads and that a file is written with (two busy cores), and parameters a second that
+llama-quantize works through on 16 cores: rough, for a plan."""
+
+
+def expected(options: argparse.Namespace, words: str, weights: str, mine: list[tuple[str, int, int]]) -> float:
+    """Seconds that a model in a format takes: passes as predicted, as often as each stack runs them, and starts."""
+    import roofsim
+    from roofsim.measure.points import STEPS
+
+    if not mine:
+        return 0.0
+    request = roofsim.predict(
+        words, options.expect, RUNTIMES[options.stack], prompt=[max(tokens, 1) for _, _, tokens in mine],
+        batch=[batch for _, batch, _ in mine], generate=2,
+        weights=None if options.stack.startswith("transformers") else weights,
+    ).request  # fmt: skip
+    taken = STARTS[options.stack]
+    if options.stack == "llama.cpp":
+        runs = {(phase, 1) if batch == 1 else (batch, tokens) for phase, batch, tokens in mine}
+        taken = len(runs) * (taken + held_bytes(words, weights) / LOADED)
+    times = {point: (float(t), float(s)) for point, t, s in zip(mine, request.ttft, request.tpot, strict=True)}
+    for (phase, batch, tokens), (prompt, step) in times.items():
+        decode = phase == "decode"
+        if options.stack == "llama.cpp":  # a warm-up and three repeats; of a depth the cache is kept for them
+            taken += prompt * (batch == 1) + 3 * STEPS * step if decode else 4 * prompt
+        elif options.stack == "vllm":  # both phases come of the same calls: three that read the prompts, one with steps
+            if decode or ("decode", batch, tokens) not in times:
+                once = 3 * prompt + STEPS * step
+                taken += prompt + once * min(3, 1 + 6.0 // once)
+        else:  # some passes, a second of them for their energy, the profiler or a capture
+            modes = 2 if decode and options.stack == "transformers-static" else 1
+            one = step if decode else prompt
+            taken += prompt * (decode and modes == 1) + modes * (min(8 * one, 3.0 + one) + 1.5)
+    return taken
+
+
+def held_bytes(words: str, weights: str) -> float:
+    """Bytes of the weights of a model, roughly."""
+    from roofsim import library
+
+    return library.architecture(words).total_parameters * {"q4_k_m": 0.62, "q8_0": 1.07, "fp8": 1.0}.get(weights, 2.0)
+
+
+def written(parameters: float, words: str, weights: str, made: set[str]) -> float:
+    """Seconds until llama.cpp's file of a model is there: others are made from the one in f16."""
+    if f"{words} {weights}" in made:
+        return 0.0
+    made.add(f"{words} {weights}")
+    if weights.startswith("q") and weights != "q8_0":
+        return parameters / QUANTISED + written(parameters, words, "f16", made)
+    return held_bytes(words, weights) / WRITTEN
 
 
 RUN: dict[str, Callable[[argparse.Namespace, Clock], int]] = {
@@ -419,6 +511,7 @@ def main() -> int:
         return 2
     sys.path.insert(0, str(ROOT))
     from roofsim.foundation.errors import InputError
+    from roofsim.measure.programs import told_to_end
 
     start = time.monotonic()
     clock = Clock(start, start + 60 * options.minutes)
@@ -427,10 +520,14 @@ def main() -> int:
             return work(options)
         if options.list:
             return listed(options)
-        code = RUN[options.stack](options, clock)
+        with told_to_end():
+            code = RUN[options.stack](options, clock)
     except InputError as error:
         print(error, file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        clock.say("interrupted")
+        return 130
     clock.say("the time is up" if clock.over else "all is done")
     return code
 

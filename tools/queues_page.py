@@ -24,13 +24,16 @@ from roofsim.prediction.setup import setup
 from roofsim.serving.arrivals import Lengths, Poisson, Users, arrive, asked
 from roofsim.serving.events import simulated
 from roofsim.serving.outcome import Done, Simulated, Spread
+from roofsim.serving.quantiles import FIGURES
 from roofsim.serving.scheduler import rules
-from roofsim.serving.steady import FIGURES, Served, Server, closed, open_loop
+from roofsim.serving.served import Served
+from roofsim.serving.server import Server
+from roofsim.serving.steady import closed, open_loop
 from roofsim.specs.workload import workload
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "queues.md"
 SHARES = (0.1, 0.3, 0.5, 0.7, 0.8, 0.9)
-"""Loads, as parts of what is answered at most."""
+"""Loads, as parts of what a full engine answers."""
 USERS = (1, 4, 16, 64)
 SETTLES, ENDS = 1 / 8, 1 / 16
 """Parts of the requests that are left out at the beginning and at the end."""
@@ -172,7 +175,7 @@ than was simulated.
 ## Requests at a rate
 
 {count} loads of {requests:,} requests each that come independently of each other (Poisson); the first and last ones,
-with an engine that is nearly empty, are left out. Loads are parts of what is [answered at most](load.md).
+with an engine that is nearly empty, are left out. Loads are parts of what a full engine [answers](load.md).
 """
 ASSUMED = """
 **What is solved.** Beside n sequences that decode, what waits for the next step is a Markov chain: who comes while a
@@ -189,7 +192,7 @@ chain. The mean between tokens is Little's law.
 hold what they hold in the mean; nothing is put back. Who finds no place waits as for one of so many servers whose
 services take equally long (Cosmetatos 1976).
 
-**Where it is less sure.** Beyond 0.8 of what is answered at most; where sequences are put back (p); and where an
+**Where it is less sure.** Beyond 0.8 of what a full engine answers; where sequences are put back (p); and where an
 engine has two levels: with few sequences steps are short, so that few prompts come in a step, with many they are long
 and many come. Between the two a run changes seldom, so that even 100,000 simulated requests do not agree with each
 other (recurrent models at half load, whose steps with prompts take many times as long as those without). `serve` says

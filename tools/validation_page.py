@@ -28,6 +28,7 @@ from roofsim.reports.validation import score_table, validation_tables
 from roofsim.runs.importers import read_runs
 from roofsim.runs.reading import Run, Runs
 from roofsim.runs.stacks import runtime_of
+from roofsim.specs.population import Group, LeftOut, Population, runtime_class
 from roofsim.studies.validate import Score, Validation, validate_runs
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -41,6 +42,8 @@ FEW = 5
 VERDICTS = ((0.01, "exact"), (0.10, "good"), (0.20, "fair"), (0.35, "rough"))
 """Words for the median size of the error up to these bounds; beyond the last it is WRONG."""
 WRONG = "do not trust"
+HELD = 0.88
+"""Share of measurements that intervals of 95 % are to hold at least: where they hold less, it is said."""
 
 HEAD = """# Predicted against measured
 
@@ -62,6 +65,13 @@ with whole models held out, of files with three or more: what a calibration says
 peak of allocated memory in a prefill, `energy_j` the energy of a pass. The files and their traps are described in
 [data/README.md](../data/README.md) and in the sources that their rows name; rows that are flagged (`suspect=1`,
 `host_contended=1`) are not scored. Which rows are left out, and why, stands with each file below.
+"""
+
+
+ELSEWHERE = """What to expect of those that are not above: each device is predicted by what all *others* say of its
+class, then each class of software by what all *other* software says, without what device files state
+([how](calibration.md#priors), with the widths of intervals). The bias is in brackets. A class of devices that has no
+line, such as Intel's cards, takes what all devices say.
 """
 
 
@@ -243,7 +253,41 @@ def cell(e: Entry | None) -> str | None:
     if e is None:
         return None
     sizes = f"{e.score.median_error:.0%}" + (f", {e.fitted.median_error:.0%} calibrated" if e.fitted else "")
-    return f"({sizes})" if e.score.rows < FEW else f"**{verdict(e.score.median_error)}** {sizes}"
+    return judged(e.score.rows, e.score.median_error, sizes, e.score.coverage)
+
+
+def judged(rows: int, error: float, sizes: str, coverage: float) -> str:
+    """Errors with their verdict, and how many measurements their intervals hold where that is too few."""
+    if rows < FEW:
+        return f"({sizes})"
+    return f"**{verdict(error)}** {sizes}" + (f", intervals hold {coverage:.0%}" if coverage < HELD else "")
+
+
+def elsewhere(known: Population) -> Table:
+    """What is said of a device, and of software, that is none of those measured: each class left out in turn."""
+    whole = {name: row for name, row in GLANCE.items() if name in ("prefill", "decode")}
+    columns = [Column("devices"), Column("software"),
+               *(Column(f"{name}, {of} left out") for of in ("device", "software") for name in whole)]  # fmt: skip
+    rows = [
+        [group.devices, ", ".join(stacks(group.runtimes)),
+         *(left(group, of, kinds) for of in ("device", "runtime") for kinds in whole.values())]
+        for group in sorted(known.groups, key=lambda group: (group.devices, group.runtimes)) if group.left_out
+    ]  # fmt: skip
+    return Table("", columns, rows)
+
+
+def stacks(name: str) -> list[str]:
+    """The runtimes of a class."""
+    return [each for each in library.names("runtimes") if runtime_class(library.runtime(each)) == name]
+
+
+def left(group: Group, of: str, kinds: Sequence[tuple[str, str]]) -> str | None:
+    """The verdict on the first figure of a class that was measured, with the bias."""
+    known: Mapping[tuple[str, str], LeftOut] = {(x.phase, x.metric): x for x in group.left_out if x.of == of}
+    found = next((known[kind] for kind in kinds if kind in known), None)
+    if found is None:
+        return None
+    return judged(found.rows, found.median_error, f"{found.median_error:.0%} ({found.bias:+.0%})", found.coverage)
 
 
 def page(entries: Sequence[Entry], details: Sequence[str]) -> str:
@@ -252,8 +296,11 @@ def page(entries: Sequence[Entry], details: Sequence[str]) -> str:
     head = HEAD.format(verdicts="\n".join([*bounds, f"| {WRONG} | more |"]))
     markdown = FORMATS["markdown"]
     return "\n".join([
-        head, "## At a glance\n", "Numbers in brackets are of fewer than five rows.\n",
+        head, "## At a glance\n",
+        f"Numbers in brackets are of fewer than five rows. Where intervals of 95 % hold less than {HELD:.0%} of the "
+        "measurements, it says how many.\n",
         markdown([glance(e for e in entries if e.whole)], {}),
+        "\n## Devices and software that nobody measured\n", ELSEWHERE, markdown([elsewhere(library.population())], {}),
         "\n## Whole models\n", markdown([summary(e for e in entries if e.whole)], {}),
         "\n## Single operators\n", markdown([summary(e for e in entries if not e.whole)], {}), "", *details,
     ])  # fmt: skip

@@ -81,10 +81,6 @@ class Asked:
         fitted = chosen(found, calibration, transfer=checked.flag("transfer", self.transfer))
         return what_if(fitted, checked.changes(self.set))
 
-    def divided(self, split: Split) -> Asked:
-        """The same with the model divided so."""
-        return replace(self, tp=split.tp, pp=split.pp, ep=split.ep, dp=split.dp, cp=split.cp)
-
     def case(self, *, one: bool = True) -> tuple[Setup, Workload]:
         """The setup, with what is asked for in the memory of the host, and the request; only `one` if that is said."""
         s = self.setup()

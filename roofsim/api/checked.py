@@ -99,8 +99,8 @@ def flag(word: str, value: object) -> bool:
     return value
 
 
-def number(word: str, value: object, unit: str = "", least: float = 0.0) -> float:
-    """A number above `least`, in SI units or as text with its unit."""
+def number(word: str, value: object, unit: str = "", nought: bool = False) -> float:
+    """A number above 0, or 0 too if that may be, in SI units or as text with its unit."""
     if isinstance(value, str):
         try:
             value = units.parse(value, unit)
@@ -112,9 +112,9 @@ def number(word: str, value: object, unit: str = "", least: float = 0.0) -> floa
         found = units.finite(value)
     except ValueError:
         found = math.nan
-    if not least < found:
+    if not (found > 0 or (nought and found == 0)):
         like = f", or text such as '{units.EXAMPLES[unit]}'" if unit in units.EXAMPLES else ""
-        raise InputError(f"{word}: {shown(value)} is not a number above {least:g}{like}")
+        raise InputError(f"{word}: {shown(value)} is not a number {'from 0 on' if nought else 'above 0'}{like}")
     return found
 
 
@@ -162,6 +162,11 @@ def counts(word: str, value: object, least: int = 1) -> list[int]:
     if not found:
         raise InputError(f"{word}: at least one is expected")
     return [count(word, each, least) for each in found]
+
+
+def ways(**given: object) -> dict[str, list[int]]:
+    """Ranks by the way in which they divide a model: one or several numbers of each."""
+    return {name: counts(name, value) for name, value in given.items()}
 
 
 def names(word: str, value: object) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import field, replace
 from typing import TYPE_CHECKING, Any, Self
 
 from roofsim.api import checked
@@ -22,10 +22,10 @@ from roofsim.api.words import (
     RuntimeLike,
 )
 from roofsim.foundation.values import dataclass
-from roofsim.model.split import Split
 from roofsim.prediction.results import columns
 from roofsim.serving import USUAL_RUNTIME
 from roofsim.serving import phases as sharing
+from roofsim.serving.choices import choices, possible
 from roofsim.serving.slo import promises
 
 if TYPE_CHECKING:
@@ -45,7 +45,8 @@ class Phased(OfOne, sharing.Phases):
     def of(cls, asked: Asked, given: Mapping[str, object]) -> Self:
         """What was asked for; `given` is what the engine takes beside setup and workload."""
         more: dict[str, Any] = dict(given)
-        setups, refused = sharing.setups_of(more["ways"], lambda split: asked.divided(Split(**split)).setup())
+        made, refused = possible(choices(more["ways"]), lambda split: replace(asked, **split).setup())
+        setups = [s for _, s in made]
         s = setups[0]
         wire, linked = sharing.wire_of(s, more["link"])
         found = sharing.phases(setups, asked.single(s.device), more["prompts"], more["slo"], wire, linked, refused)
@@ -97,10 +98,7 @@ def phases(
         "prompts": checked.counts("prompt", prompt),
         "slo": promises(checked.text("slo", slo)),
         "link": None if link is None else checked.number("link", link, "B/s"),
-        "ways": {
-            name: checked.counts(name, value)
-            for name, value in (("tp", tp), ("pp", pp), ("ep", ep), ("dp", dp), ("cp", cp))
-        },
+        "ways": checked.ways(tp=tp, pp=pp, ep=ep, dp=dp, cp=cp),
     }  # fmt: skip
     asked = Asked(model, device, runtime, 1024, 1, generate, dtype, weights, cache, logits, host, calibration, transfer,
                   set, weight_format, cache_dtype, cluster=cluster)  # fmt: skip

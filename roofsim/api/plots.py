@@ -286,11 +286,9 @@ def serve(found: Serving, *, theme: Theme = "light") -> Figure:
     """What users see over the load, with what is promised."""
     _is(found, "Serving")
     from roofsim.reports.figures.serve import over_load
-    from roofsim.serving.steady import Server
 
-    server = Server(found.on, found.asked.single(found.on.device), found._given.sequences, found._given.prefix)
     kind = "rate" if found._given.rate or found._given.find == "rate" else "users"
-    return over_load([({}, server)], kind, found.slo, found._given.rounds, theme=_themed(theme))
+    return over_load([({}, found.server)], kind, found.slo, found._given.rounds, theme=_themed(theme))
 
 
 def serve_front(found: ServingFront, *, theme: Theme = "light") -> Figure:
@@ -298,7 +296,7 @@ def serve_front(found: ServingFront, *, theme: Theme = "light") -> Figure:
     _is(found, "ServingFront")
     from roofsim.reports.figures.serve import front
 
-    return front(found, found.on, found.asked.single(found.on.device), theme=_themed(theme))
+    return front(found, found.on, found.workload, theme=_themed(theme))
 
 
 def simulate(found: Simulation, *, theme: Theme = "light") -> Figure:

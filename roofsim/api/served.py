@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import field, replace
-from itertools import product
 from typing import TYPE_CHECKING, Any, Self
 
 from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.results import OfOne, as_engine
 from roofsim.api.shown import Shown
-from roofsim.api.speculated import Chances, accepted, drafts_of
+from roofsim.api.speculated import Chances, drafts_given
 from roofsim.api.words import (
     CalibrationLike,
     Changes,
@@ -32,13 +31,17 @@ from roofsim.prediction.results import columns
 from roofsim.prediction.setup import Setup
 from roofsim.serving import front as fronts
 from roofsim.serving import slo as promising
+from roofsim.serving.choices import servers as all_servers
 from roofsim.serving.drafting import Drafts
 from roofsim.serving.gained import with_gain
 from roofsim.serving.prefix import Prefix
+from roofsim.serving.served import Served
+from roofsim.serving.server import Server
 from roofsim.serving.slo import FIND, Find, Largest, Promise
 from roofsim.serving.states import Rollback
-from roofsim.serving.steady import Served, Server, closed, open_loop
+from roofsim.serving.steady import closed, open_loop
 from roofsim.specs.device import Device
+from roofsim.specs.workload import Workload
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -71,13 +74,15 @@ class Serving(OfOne):
     rows: tuple[Served, ...]
     found: Largest | None
     slo: tuple[Promise, ...]
+    server: Server = field(kw_only=True, compare=False)
     _given: _Asking = field(kw_only=True, compare=False)
 
     @classmethod
     def of(cls, asked: Asked, given: _Asking) -> Self:
         """What was asked for."""
-        at = given.concurrency[0] if given.concurrency else 1
-        server = _server(asked, given.sequences, given.prefix, given.drafts, at)
+        s, w = _case(asked)
+        drafts = given.drafts.on(s, w, given.concurrency[0] if given.concurrency else 1) if given.drafts else None
+        server = Server(s, w, given.sequences, given.prefix, drafts)
         users, rates = given.concurrency, given.rate
         if users and rates:
             raise InputError("concurrency, rate: are two kinds of load; give one of them")
@@ -90,12 +95,14 @@ class Serving(OfOne):
                                    rate=rates[0] if rates else None, divide=server.s.split.alone)  # fmt: skip
             of_rate = given.find == "rate" or bool(rates)
             found = replace(found, served=with_gain(found.server, found.served, of_rate))
-            return cls((found.served,), found, given.slo, asked=asked, on=found.server.s, _given=given)
+            return cls(
+                (found.served,), found, given.slo, asked=asked, on=found.server.s, server=found.server, _given=given
+            )
         rows = [closed(server, n, given.rounds or ENDLESS) for n in users] + [open_loop(server, r) for r in rates]
         if not rows:
             raise InputError("concurrency, rate: which load? Give one of them, or slo with find")
         rows = [with_gain(server, row, bool(rates)) for row in rows]
-        return cls(tuple(rows), None, given.slo, asked=asked, on=server.s, _given=given)
+        return cls(tuple(rows), None, given.slo, asked=asked, on=server.s, server=server, _given=given)
 
     def _again(self, asked: Asked) -> Self:
         return self.of(asked, self._given)
@@ -141,7 +148,7 @@ class ServingFront(Shown, fronts.Front):
     """Choices of how to serve that nothing beats in all `objectives`: `points`."""
 
     on: Setup = field(kw_only=True, compare=False)
-    asked: Asked = field(kw_only=True, compare=False)
+    workload: Workload = field(kw_only=True, compare=False)
     place: str = field(kw_only=True, compare=False)
 
     def _short(self) -> str:
@@ -167,24 +174,23 @@ class ServingFront(Shown, fronts.Front):
         return plots.serve_front(self, theme=theme)
 
 
-def _server(
-    asked: Asked, sequences: int | None, prefix: Prefix | None = None, drafts: Drafts | None = None, at: int = 1
-) -> Server:
+def _case(asked: Asked) -> tuple[Setup, Workload]:
+    """The setup, with what is asked for in the memory of the host, and the request."""
     s = asked.setup()
     w = asked.single(s.device)
-    if asked.offload is not None:
-        from roofsim.prediction.offload import served
+    if asked.offload is None:
+        return s, w
+    from roofsim.prediction.offload import served
 
-        s = served(s, w, checked.text("offload", asked.offload))
-    return Server(s, w, sequences, prefix, drafts.on(s, w, at) if drafts else None)
+    return served(s, w, checked.text("offload", asked.offload)), w
 
 
-def _share(word: str, value: object) -> float:
-    """A share from 0 to 1; raises InputError."""
-    found = checked.number(word, value, least=-1e-300)
-    if found > 1:
-        raise InputError(f"{word}: {found:g} is not a share; it lies from 0 to 1")
-    return found
+def _prefix(prefix: object, hit_rate: object) -> Prefix | None:
+    """Tokens that prompts share, found by a share of requests; raises InputError."""
+    share = checked.number("hit_rate", hit_rate, nought=True)
+    if share > 1:
+        raise InputError(f"hit_rate: {share:g} is not a share; it lies from 0 to 1")
+    return None if prefix is None else Prefix(checked.count("prefix", prefix), share)
 
 
 def _formats(word: str, value: Several[str] | None) -> list[str | None]:
@@ -235,10 +241,8 @@ def serve(
         None if find is None else promising.find_named(checked.one_of("find", find, FIND)),
         None if sequences is None else checked.count("sequences", sequences),
         None if rounds is None else checked.count("rounds", rounds),
-        None if prefix is None else Prefix(checked.count("prefix", prefix), _share("hit_rate", hit_rate)),
-        None
-        if draft is None
-        else drafts_of(draft, accepted(accept), draft_tokens, tree, draft_weights, rollback, draft_overhead),
+        _prefix(prefix, hit_rate),
+        drafts_given(draft, accept, draft_tokens, tree, draft_weights, rollback, draft_overhead),
     )
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, None, host, calibration, transfer,
                   set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster, offload)  # fmt: skip
@@ -249,50 +253,39 @@ def serve_front(
     model: ModelLike, device: Several[DeviceLike], runtime: RuntimeLike = "vllm", *,
     weights: Several[str] | None = None, cache: Several[str] | None = None, concurrency: Counts | None = None,
     sequences: Counts | None = None, slo: str | None = None, objectives: Several[str] | None = None,
+    prefix: int | str | None = None, hit_rate: float = 1.0,
     prompt: int | str = 1024, generate: int | str = 128, dtype: str | None = None,
     host: HostLike = None, calibration: CalibrationLike = "auto", transfer: bool = False, set: Changes = (),
     tp: Counts = 1, pp: Counts = 1, ep: Counts = 1, dp: Counts = 1, cp: Counts = 1, cluster: ClusterLike = None,
+    offload: str | None = None, draft: ModelLike | None = None, accept: Chances | None = None,
+    draft_tokens: int | str | None = None, tree: str | None = None, draft_weights: str | None = None,
+    rollback: Rollback = "copies", draft_overhead: Quantity = 0.0,
 ) -> ServingFront:  # fmt: skip
     """Find the choices of how to serve that nothing beats in tokens per second of a user and of a device.
 
     All combinations of devices, `weights`, `cache`, `tp`, `pp`, `ep`, `dp`, `cp`, `concurrency` and `sequences` at once
-    are looked at, those that keep the `slo` (of means) are kept; what cannot be is in `refused`. Other `objectives` are
-    "usd_per_million", which takes the place of "device" for several kinds of device, "energy_per_token", "devices",
-    "itl", "ttft" and "concurrency". The rest is as for `serve`. Raises InputError.
+    are looked at, those that keep the `slo` (of means) are kept; what cannot be is in `refused`. With a `draft` each is
+    looked at with it and without. Other `objectives` are "usd_per_million", which takes the place of "device" for
+    several kinds of device, "energy_per_token", "devices", "itl", "ttft" and "concurrency". The rest is as for `serve`.
+    Raises InputError.
     """
-    formats, caches = _formats("weights", weights), _formats("cache", cache)
     promised = () if slo is None else promising.promises(checked.text("slo", slo))
     users = None if concurrency is None else checked.counts("concurrency", concurrency)
     at_once = None if sequences is None else checked.counts("sequences", sequences)
-    ways = {
-        name: checked.counts(name, value)
-        for name, value in (("tp", tp), ("pp", pp), ("ep", ep), ("dp", dp), ("cp", cp))
-    }  # fmt: skip
-    devices = checked.specs("device", device, Device)
     wanted = () if objectives is None else fronts.objectives_named(checked.names("objectives", objectives))
-    several = [*(["device"] if len(devices) > 1 else []), *(name for name, values in ways.items() if len(values) > 1)]
-    several += [name for name, each in (("weights", formats), ("cache", caches)) if len(each) > 1]
-    choices: list[tuple[fronts.Choice, Server]] = []
-    refused: dict[str, str] = {}
-    for one, format_, each, split in product(devices, formats, caches, product(*ways.values())):
-        words: dict[str, str | int] = {
-            "device": one if isinstance(one, str) else one.id or one.name,
-            "weights": format_ or "",
-            "cache": each or "",
-        }
-        words.update(zip(ways, split, strict=True))
-        told = {name: words[name] for name in several if words[name]}
-        t, p, e, d, c = split
-        asked = Asked(model, one, runtime, prompt, 1, generate, dtype, format_, each, None, host, calibration,
-                      transfer, set, None, None, t, p, e, d, c, cluster)  # fmt: skip
-        try:
-            choices.append((told, _server(asked, None)))
-        except InputError as error:
-            if not told:
-                raise
-            refused[fronts.named(told)] = str(error)
-    if not choices:
-        raise InputError(next(iter(refused.values())))
-    every = users or fronts.usual_users([server for _, server in choices])
-    found = fronts.front(choices, every, at_once, promised, refused, wanted)
-    return ServingFront(**columns(found), on=choices[0][1].s, asked=asked, place=fronts.on_what(choices))
+    each: dict[str, Sequence[Any]] = {
+        "device": checked.specs("device", device, Device),
+        **checked.ways(tp=tp, pp=pp, ep=ep, dp=dp, cp=cp),
+        "weights": _formats("weights", weights), "cache": _formats("cache", cache),
+    }  # fmt: skip
+    asked = Asked(model, each["device"][0], runtime, prompt, 1, generate, dtype, host=host, calibration=calibration,
+                  transfer=transfer, set=set, cluster=cluster, offload=offload)  # fmt: skip
+    servers, refused = all_servers(
+        each, lambda chosen: _case(replace(asked, **chosen)), _prefix(prefix, hit_rate),
+        drafts_given(draft, accept, draft_tokens, tree, draft_weights, rollback, draft_overhead),
+        users[0] if users else 1,
+    )  # fmt: skip
+    every = users or fronts.usual_users([server for _, server in servers])
+    found = fronts.front(servers, every, at_once, promised, refused, wanted)
+    first = servers[0][1]
+    return ServingFront(**columns(found), on=first.s, workload=first.w, place=fronts.on_what(servers))

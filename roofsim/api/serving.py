@@ -10,7 +10,7 @@ from roofsim.api import checked
 from roofsim.api.asked import Asked
 from roofsim.api.choices import seed_of
 from roofsim.api.results import OfOne, as_engine
-from roofsim.api.speculated import Chances, accepted, drafts_of
+from roofsim.api.speculated import Chances, drafts_given
 from roofsim.api.words import (
     AnyPath,
     CalibrationLike,
@@ -133,23 +133,15 @@ def simulate(
         requests=None if requests is None else checked.count("requests", requests),
         prefix=checked.count("prefix", prefix, 0),
         seed=seed_of(seed),
-        **{name: _number(name, value, "") for name, value in numbers.items() if value is not None},
-        **{name: _number(name, value, "s") for name, value in times.items() if value is not None},
+        **{name: checked.number(name, value, nought=True) for name, value in numbers.items() if value is not None},
+        **{name: checked.number(name, value, "s", nought=True) for name, value in times.items() if value is not None},
     )
     given = {
         "load": load,
         "tokens": None if tokens is None else checked.count("tokens", tokens),
         "sequences": None if sequences is None else checked.count("sequences", sequences),
-        "drafts": None if draft is None else drafts_of(
-            draft, accepted(accept), draft_tokens, tree, draft_weights, rollback, draft_overhead
-        ),
+        "drafts": drafts_given(draft, accept, draft_tokens, tree, draft_weights, rollback, draft_overhead),
     }  # fmt: skip
     asked = Asked(model, device, runtime, prompt, 1, generate, dtype, weights, cache, logits, host, calibration,
                   transfer, set, weight_format, cache_dtype, tp, pp, ep, dp, cp, cluster)  # fmt: skip
     return Simulation.of(asked, given)
-
-
-def _number(name: str, value: object, unit: str) -> float:
-    """A number, nought among them."""
-    nought = isinstance(value, int | float) and not isinstance(value, bool) and value == 0
-    return 0.0 if nought else checked.number(name, value, unit)

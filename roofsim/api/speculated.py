@@ -82,13 +82,6 @@ class Speculated(OfOne, speculating.Speculation):
         return plots.speculate(self, theme=theme)
 
 
-def accepted(accept: Chances | None) -> Chances:
-    """What is said; raises InputError where nothing is."""
-    if accept is None:
-        raise InputError("draft: how likely are its tokens accepted? Give accept, like accept=0.7")
-    return accept
-
-
 def drafts_of(
     draft: ModelLike, accept: Chances, draft_tokens: int | str | None, tree: str | None, draft_weights: str | None,
     rollback: Rollback, overhead: Quantity,
@@ -102,9 +95,20 @@ def drafts_of(
     given = Drafts(
         checked.spec("draft", draft, Architecture), accept, tokens,
         None if tree is None else tree_of(checked.text("tree", tree)), format_, back,
-        checked.number("overhead", overhead, "s", least=-1e-300),
+        checked.number("overhead", overhead, "s", nought=True),
     )  # fmt: skip
     return given.checked
+
+
+def drafts_given(draft: ModelLike | None, accept: Chances | None, *more: Any) -> Drafts | None:
+    """The same where there may be none; raises InputError."""
+    if draft is None:
+        if accept is not None or any(each is not None for each in more[:3]):
+            raise InputError("accept, draft_tokens, tree, draft_weights: of which drafts? Give draft")
+        return None
+    if accept is None:
+        raise InputError("draft: how likely are its tokens accepted? Give accept, like accept=0.7")
+    return drafts_of(draft, accept, *more)
 
 
 def speculate(

@@ -18,7 +18,7 @@ from roofsim.model.step import Phase
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be measured; `until` is a reading of the monotonic clock."""
+    """What is to be measured, what failed before too if `again`; `until` is a reading of the monotonic clock."""
 
     models: Sequence[str]
     weights: Sequence[str]
@@ -27,6 +27,7 @@ class Asked:
     prompts: Sequence[int]
     repeats: int
     until: float | None
+    again: bool = False
 
 
 class Book:
@@ -57,9 +58,17 @@ class Book:
         summary = {"device": self.file.device, "rows": fresh, "left": left}
         columns = dict.fromkeys(self.file.columns)
         out.write(measured_tables(self.file.device, fresh, left), summary, lambda: records(fresh, columns))
-        if refused:
-            click.echo("\n".join(refused), err=True)
+        if told := [*refused, *untimed(fresh)]:
+            click.echo("\n".join(told), err=True)
             click.get_current_context().exit(1)
+
+
+def untimed(rows: Sequence[Row]) -> list[str]:
+    """What is to be told of new rows none of which is a time, but some of which say that a pass failed."""
+    failed = [row["note"] for row in rows if row["metric"] == "failed"]
+    if not failed or any(row["metric"] == "latency_s" for row in rows):
+        return []
+    return [f"nothing was timed: {failed[-1]}; --again measures what failed once more"]
 
 
 def show_plan(file: Runs, wanted: Iterable[Point], software: str, out: o.Output) -> None:

@@ -16,7 +16,7 @@ from roofsim.foundation.errors import InputError
 from roofsim.foundation.values import dataclass
 from roofsim.measure.llamacpp import Files, Programs, Session
 from roofsim.measure.points import Point, known, points, state
-from roofsim.measure.programs import Ended, program
+from roofsim.measure.programs import Ended, program, told_to_end
 from roofsim.measure.runs import runs
 from roofsim.model.architecture import Architecture
 
@@ -81,7 +81,7 @@ def measure(
     subjects = [named(each) for each in asked.models]
     wanted = {name: points(name, asked.weights, asked.phases, asked.batches, asked.prompts) for name, _ in subjects}
     tools = None if plan else _complete(find(), asked)
-    file = runs(device or (tools.device() if tools else processor()), read_runs(path), path)
+    file = runs(device or (tools.device() if tools else processor()), read_runs(path), path, again=asked.again)
     every = [point for each in wanted.values() for point in each]
     if tools is None:
         show_plan(file, every, "llama.cpp", out)
@@ -93,7 +93,7 @@ def measure(
 
     book = Book(file, path, "llama.cpp")
     session, refused = Session(tools, asked.repeats, until=asked.until), list[str]()
-    with folder(asked.scratch, asked.keep) as place:
+    with told_to_end(), folder(asked.scratch, asked.keep) as place:
         files = Files(place, asked.keep is not None, tools)
         try:
             for name, a in subjects:

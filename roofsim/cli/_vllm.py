@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import sys
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 from roofsim.measure.build import subject
 from roofsim.measure.points import Done, known, points
-from roofsim.measure.programs import Ended, lines
+from roofsim.measure.programs import Ended, lines, told_to_end
 from roofsim.measure.runs import runs
 from roofsim.measure.stack import processor
 from roofsim.measure.vllm import WEIGHTS, Session
@@ -48,7 +49,7 @@ def with_vllm(given: str | None) -> Path:
 
 def measure(
     asked: Asked,
-    budget: int,
+    how: tuple[int, float],
     python: str | None,
     path: str,
     device: str | None,
@@ -57,15 +58,18 @@ def measure(
     plan: bool,
     quiet: bool,
 ) -> None:
-    """Measure what is left with steps of `budget` tokens, and write each row as soon as it is there."""
+    """Measure what is left, and write each row as soon as it is there.
+
+    `how` are the tokens of a step of the engine and its share of the device's memory.
+    """
     from roofsim.cli.measure import read_runs
 
     if wrong := [each for each in asked.weights if each not in WEIGHTS]:
         raise InputError(f"--weights {','.join(wrong)}: vLLM is measured with {', '.join(WEIGHTS)}")
     subjects = [subject(each) for each in asked.models]
     found = interpreter(python) if plan else with_vllm(python)
-    session = Session(found, asked.repeats, budget, until=asked.until)
-    file = runs(device or (processor() if plan else session.device()), read_runs(path), path)
+    session = Session(found, asked.repeats, *how, until=asked.until)
+    file = runs(device or (processor() if plan else session.device()), read_runs(path), path, again=asked.again)
     wanted = {
         (each.name, weights): points(
             each.name, [weights], asked.phases, asked.batches, asked.prompts, "vllm",
@@ -84,8 +88,8 @@ def measure(
 
     book, refused = Book(file, path, "vllm"), list[str]()
     try:
-        for each in subjects:
-            for weights in asked.weights:
+        with told_to_end():
+            for each, weights in product(subjects, asked.weights):
                 mine = wanted[each.name, weights]
                 try:
                     for said in session.measure(each, mine, known(book.file, "vllm"), say):

@@ -130,6 +130,13 @@ class Folder(click.ParamType[str]):
     help="Tokens that vLLM's engine takes in a step.  [default: 16384]",
 )
 @click.option(
+    "--gpu-memory-utilization",
+    type=click.FloatRange(min=0, max=1, min_open=True),
+    default=0.9,
+    metavar="SHARE",
+    help="Share of the device's memory that vLLM's engine takes.  [default: 0.9]",
+)
+@click.option(
     "--modes",
     type=Words(*MODES),
     default=None,
@@ -181,6 +188,7 @@ class Folder(click.ParamType[str]):
     metavar="S",
     help="Begin nothing after so many seconds.",
 )
+@click.option("--again", is_flag=True, help="Measure once more what failed before.")
 @click.option(
     "--on",
     type=o.Choice(["cuda", "cpu"]),
@@ -203,11 +211,11 @@ class Folder(click.ParamType[str]):
 @click.pass_context
 def command(
     ctx: click.Context, models: tuple[str, ...], output: str, prompts: list[int], batches: list[int], stack: str,
-    weights: list[str] | None, vllm_python: str | None, batched_tokens: int, modes: list[Any] | None,
-    llama_bench: str | None, llama_batched_bench: str | None, llama_quantize: str | None, scratch: str | None,
-    keep_gguf: str | None, dtype: str, phases: list[Any], logits: Any, micro: bool, repeats: int, warmup: int,
-    energy: float, max_seconds: float | None, on: str | None, device_name: str | None, kernels: str | None, plan: bool,
-    format_: str, quiet: bool,
+    weights: list[str] | None, vllm_python: str | None, batched_tokens: int, gpu_memory_utilization: float,
+    modes: list[Any] | None, llama_bench: str | None, llama_batched_bench: str | None, llama_quantize: str | None,
+    scratch: str | None, keep_gguf: str | None, dtype: str, phases: list[Any], logits: Any, micro: bool, repeats: int,
+    warmup: int, energy: float, max_seconds: float | None, again: bool, on: str | None, device_name: str | None,
+    kernels: str | None, plan: bool, format_: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Build each of MODELS with random weights and measure its prefills and decode steps.
 
@@ -219,6 +227,7 @@ def command(
     \b
     Example: roofsim measure Qwen2.5-0.5B mamba2-780m -o my-runs.csv --prompts 1k,8k --plan
     """
+    from roofsim.cli._book import untimed
     from roofsim.measure import session
     from roofsim.measure.build import checked, subject
     from roofsim.measure.passes import Protocol
@@ -244,6 +253,7 @@ def command(
             prompts,
             repeats,
             max_seconds and started + max_seconds,
+            again,
             scratch,
             keep_gguf,
         )
@@ -257,15 +267,16 @@ def command(
         if micro:
             raise InputError("--micro measures operators of PyTorch; leave out --stack vllm")
         until = max_seconds and started + max_seconds
-        wish = Asked(models, weights or [dtype], phases, batches, prompts, repeats, until)
+        wish = Asked(models, weights or [dtype], phases, batches, prompts, repeats, until, again)
         out = o.Output(format_, None, quiet)
-        _vllm.measure(wish, batched_tokens, vllm_python, output, device_name, out, plan=plan, quiet=quiet)
+        how = (batched_tokens, gpu_memory_utilization)
+        _vllm.measure(wish, how, vllm_python, output, device_name, out, plan=plan, quiet=quiet)
         return
     if weights:
         raise InputError(f"--weights goes with --stack llama.cpp and vllm, not {stack}; write --dtype")
     subjects = [subject(each) for each in models]
     running = None if plan else load(on)
-    file = runs(device_name or own_name(running), read_runs(output), output)
+    file = runs(device_name or own_name(running), read_runs(output), output, again=again)
     static = stack == "transformers-static"
     if static:
         modes = modes or (["eager"] if (running.on if running else on) == "cpu" else ["eager", "graph"])
@@ -302,8 +313,11 @@ def command(
     fresh = book.file.rows[len(file.rows) :]
     summary = {"device": file.device, "rows": fresh, "left": left}
     out.write(measured_tables(file.device, fresh, left), summary, lambda: records(fresh, dict.fromkeys(file.columns)))
+    told = untimed(fresh)
     if book.lost:
-        click.echo(f"{file.device} no longer answers; the same command in a new process goes on.", err=True)
+        told.append(f"{file.device} no longer answers; the same command in a new process goes on.")
+    if told:
+        click.echo("\n".join(told), err=True)
         ctx.exit(1)
 
 

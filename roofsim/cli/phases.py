@@ -51,14 +51,16 @@ def command(
     """
     from roofsim.cli.sweep import bar
     from roofsim.reports.phases import phases_records, phases_tables
-    from roofsim.serving.phases import phases, setups_of, wire_of
+    from roofsim.serving.choices import choices, possible
+    from roofsim.serving.phases import phases, wire_of
     from roofsim.serving.slo import promises
 
     cluster = o.one_of("--cluster", options["cluster"] or [None])
     ways = {way: options[way] for way in RANKS if options[way]}
-    setups, refused = setups_of(
-        ways, lambda split: o.serving_setup(model, device, {**options, **split, "cluster": cluster})
+    made, refused = possible(
+        choices(ways), lambda split: o.serving_setup(model, device, {**options, **split, "cluster": cluster})
     )  # fmt: skip
+    setups = [s for _, s in made]
     s = setups[0]
     wire, linked = wire_of(s, link)
     with bar(len(prompts), quiet, "lengths") as progress:

@@ -3,27 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from itertools import product
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from roofsim.cli import _drafts
 from roofsim.cli import _options as o
 from roofsim.cli._click import click
+from roofsim.model.split import RANKS
 from roofsim.serving import USUAL_RUNTIME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from roofsim.prediction.setup import Setup
-    from roofsim.serving.front import Choice
+    from roofsim.serving.choices import Choice
+    from roofsim.serving.served import Served
+    from roofsim.serving.server import Server
     from roofsim.serving.slo import Promise
-    from roofsim.serving.steady import Served, Server
+    from roofsim.specs.workload import Workload
 
 Times: TypeAlias = "Mapping[str, Mapping[str, float] | None]"
-EACH = ("device", "tp", "pp", "ep", "dp", "cp", "weights", "cache", "dtype")
+EACH = ("device", *RANKS, "weights", "cache", "dtype")
 """What there may be several of: each combination is a choice of how to serve."""
-WAYS = EACH[1:6]
-"""How a model is divided among devices."""
 
 
 class Rate(click.ParamType[float]):
@@ -125,7 +126,9 @@ def command(
     Example: roofsim serve Qwen3-8B -d h100-sxm,l40s --front --tp 1,2 --slo itl=30ms --objectives usd_per_million
     """
     from roofsim.foundation.errors import InputError
+    from roofsim.serving.choices import choices, servers
     from roofsim.serving.prefix import Prefix
+    from roofsim.serving.server import Server
     from roofsim.serving.slo import promises
 
     if concurrency and rate:
@@ -136,76 +139,53 @@ def command(
         raise InputError("--hit-rate: of what? Give --prefix, the tokens that requests share")
     options["prefix"] = None if prefix is None else Prefix(prefix, 1.0 if hit_rate is None else hit_rate)
     options["drafts"] = _drafts.drafts_of(options)
-    options["at"] = concurrency[0] if concurrency else 1
+    at = concurrency[0] if concurrency else 1
     if simulated and prefix is not None:
         raise InputError("--simulate, --prefix: `roofsim simulate --prefix` has such requests")
     promised = promises(slo) if slo is not None else ()
     out = o.Output(format_, output, quiet)
+    options["cluster"] = o.one_of("--cluster", options["cluster"] or [None])
+    each = {name: options[name] or [None] for name in EACH}
+    case = partial(_case, model, options)
     if fronted:
         for option, value in (
             ("--find", what), ("--rate", rate), ("--rounds", rounds), ("--simulate", simulated)
         ):  # fmt: skip
             if value:
                 raise InputError(f"--front, {option}: a front is over users who ask again; leave one of them out")
-        refused: dict[str, str] = {}
-        choices = list(_choices(model, options, None, refused))
-        if not choices:
-            raise InputError(next(iter(refused.values())))
-        _front(out, choices, refused, concurrency, sequences, promised, objectives, plot)
+        found = servers(each, case, options["prefix"], options["drafts"], at)
+        _front(out, *found, concurrency, sequences, promised, objectives, plot)
         return
     if objectives:
         raise InputError("--objectives: are of a front; give --front")
     if sequences and len(sequences) > 1:
         raise InputError("--sequences: several are for --front")
-    choices = list(_choices(model, options, sequences[0] if sequences else None))
+
+    def server(chosen: dict[str, Any]) -> Server:
+        s, w = case(chosen)
+        drafts = options["drafts"].on(s, w, at) if options["drafts"] else None
+        return Server(s, w, sequences[0] if sequences else None, options["prefix"], drafts)
+
+    every = [(told, server(chosen)) for told, chosen in choices(each)]
     if what:
         if simulated:
             raise InputError("--simulate: is of loads that are given; leave out --find")
-        alone = not any(options[way] for way in WAYS)
-        _found(out, choices, what, concurrency, rate, promised, plot, alone)
+        alone = not any(options[way] for way in RANKS)
+        _found(out, every, what, concurrency, rate, promised, plot, alone)
         return
-    rows = [row for _, server in choices for row in _loads(server, concurrency, rate, rounds)]
-    events = [_events(server, row, bool(rate)) for (_, server), row in _paired(choices, rows)] if simulated else []
-    _write(out, choices, rows, promised, plot, "rate" if rate else "users", rounds, events)
+    rows = [row for _, server in every for row in _loads(server, concurrency, rate, rounds)]
+    events = [_events(server, row, bool(rate)) for (_, server), row in _paired(every, rows)] if simulated else []
+    _write(out, every, rows, promised, plot, "rate" if rate else "users", rounds, events)
 
 
-def _choices(
-    model: str, options: Mapping[str, Any], sequences: int | None, refused: dict[str, str] | None = None
-) -> Iterator[tuple[Choice, Server]]:
-    """Every combination of ways to divide the model and of formats, by name.
+def _case(model: str, options: Mapping[str, Any], chosen: Mapping[str, Any]) -> tuple[Setup, Workload]:
+    """What options say with a device, a way to divide the model and formats that are chosen."""
+    from roofsim.prediction.offload import served
 
-    With `refused` that is where what cannot be goes, by name.
-    """
-    from roofsim.foundation.errors import InputError
-    from roofsim.serving.front import named
-    from roofsim.serving.steady import Server
-
-    cluster = o.one_of("--cluster", options["cluster"] or [None])
-    many = [(name, options[name] or [None]) for name in EACH]
-    for values in product(*(each for _, each in many)):
-        chosen = dict(zip(EACH, values, strict=True))
-        told = {name: chosen[name] for name, all_ in many if chosen[name] and len(all_) > 1}
-        try:
-            s = o.changed_setup(
-                model, chosen["device"], options["runtime"] or USUAL_RUNTIME, options["host"], options["changes"],
-                options["calibration"] or "auto", options["transfer"],
-                {name: chosen[name] for name in WAYS if chosen[name]}, cluster,
-            )  # fmt: skip
-            formats = {FIELD[name]: chosen[name] for name in FIELD}
-            w = o.workload_of(s, {"prompt": options["prompt"], "generate": options["generate"], **formats})
-            if options["offload"]:
-                from roofsim.prediction.offload import served
-
-                s = served(s, w, o.one_of("--offload", options["offload"]))
-            if refused is not None and options["drafts"]:  # a front is with them and without
-                yield {**told, "draft": "no draft"}, Server(s, w, sequences, options["prefix"])
-                told = {**told, "draft": str(options["drafts"].draft)}
-            drafts = options["drafts"].on(s, w, options["at"]) if options["drafts"] else None
-            yield told, Server(s, w, sequences, options["prefix"], drafts)
-        except InputError as error:
-            if refused is None:
-                raise
-            refused[named(told)] = str(error)
+    formats = {FIELD[name]: chosen[name] for name in FIELD}
+    s = o.serving_setup(model, chosen["device"], {**options, **chosen})
+    w = o.workload_of(s, {**options, **formats})
+    return served(s, w, o.one_of("--offload", options["offload"])) if options["offload"] else s, w
 
 
 FIELD = {"weights": "weight_format", "cache": "cache_dtype", "dtype": "dtype"}
@@ -297,23 +277,14 @@ def _found(
 ) -> None:  # fmt: skip
     from roofsim.foundation.errors import InputError
     from roofsim.reports.serve import found_tables, served_records
-    from roofsim.serving.front import named
+    from roofsim.serving.choices import possible
     from roofsim.serving.slo import find
 
     for option, values in (("--concurrency", concurrency), ("--rate", rate)):
         if values and len(values) > 1:
             raise InputError(f"{option}: --find {what} is for one load, and several are given")
     users, each = concurrency[0] if concurrency else None, rate[0] if rate else None
-    found, refused = [], {}
-    for told, server in choices:
-        try:
-            found.append((told, find(server, slo, what, users=users, rate=each, divide=divide)))
-        except InputError as error:
-            if not told:
-                raise
-            refused[named(told)] = str(error)
-    if not found:
-        raise InputError(next(iter(refused.values())))
+    found, refused = possible(choices, lambda one: find(one, slo, what, users=users, rate=each, divide=divide))
     of_rate = what == "rate" or each is not None
     found = [(told, replace(one, served=_gaining(one.server, [one.served], of_rate)[0])) for told, one in found]
     rows = [one for _, one in found]

@@ -61,7 +61,7 @@ def command(
     host_contended=1) are shown but not scored. With a calibration, coverage is the share of the measurements inside
     the 95 % intervals of their predictions.
 
-    RUNS may also be what llama-bench, optimum-benchmark, the benchmarks of vLLM and SGLang, AIPerf, guidellm,
+    RUNS may also be what llama.cpp's and vLLM's benchmarks, optimum-benchmark, SGLang's, AIPerf, guidellm,
     inference-perf or MLPerf's LoadGen wrote; or a trace of PyTorch's profiler (Chrome JSON), whose kernels are then
     held against the predicted ones by what they are for and by name: say --model, --device and what ran.
 

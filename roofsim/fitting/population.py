@@ -383,10 +383,11 @@ def _gathered(all_of_them: Sequence[Residuals], key: tuple[object, ...]) -> tupl
 
 
 def quantile(values: Array, weights: Array, share: float) -> float:
-    """The smallest value up to which there is this share of the weights."""
+    """The value up to which there is this share of the weights; the middle of two that part them so exactly."""
     order = np.argsort(values)
     reached = np.cumsum(weights[order]) / weights.sum()
-    return float(values[order][np.searchsorted(reached, share - 1e-9)])
+    ends = [np.searchsorted(reached, share - 1e-9), np.searchsorted(reached, share + 1e-9)]
+    return float(values[order][np.minimum(ends, len(values) - 1)].mean())
 
 
 def shown(all_of_them: Sequence[Residuals]) -> float:

@@ -391,11 +391,6 @@ def held_out_errors(lines: Sequence[Line]) -> Iterator[HeldOut]:
         )  # fmt: skip
 
 
-def runs_of(path: str, runs: Sequence[Run], digest: str) -> Runs:
-    """Runs that did not come from a file of the schema."""
-    return Runs(path, digest, tuple(runs))
-
-
 def plain(result: Result) -> dict[str, Any]:
     """The rows behind a calibration, as plain values."""
     return {

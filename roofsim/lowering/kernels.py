@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -10,7 +9,7 @@ from roofsim.foundation.arith import Number
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.values import dataclass
 from roofsim.model.step import Pass, Phase
-from roofsim.ops.base import Operator, Role
+from roofsim.ops.base import Role
 from roofsim.specs.implementation import NOTHING_KNOWN, Facts
 from roofsim.specs.runtime import Runtime, Way
 
@@ -121,7 +120,8 @@ class Situation:
     `masked` is 1 where an N × N mask is passed to attention, else 0; like every size it may be an array. `cudnn` says
     that it goes to that library all the same, `captured` is 1 where the pass has no more tokens than any graph.
     `each_head` says that a step of one sequence reads keys for every query head. `units` are those of a device whose
-    attention is FlashAttention-2's, where a runtime takes what a device has. `step` is the phase of the step, where the
+    attention is FlashAttention-2's, where a runtime takes what a device has, `one_call` that this takes single tokens
+    together with prompts. `step` is the phase of the step, where the
     pass is one of its groups of sequences.
     """
 
@@ -133,11 +133,9 @@ class Situation:
     captured: Number = 0
     each_head: bool = False
     units: Number | None = None
+    one_call: bool = False
     step: Phase | None = None
 
-
-Lowering = Callable[[Operator, Situation], Lowered]
-"""What every module of lowerings offers as `lower`."""
 
 FP32 = 4
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from roofsim.foundation.arith import at_least, ceil, maximum, single
+from roofsim.foundation.arith import at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
-from roofsim.lowering.eager import ssd_kernels
+from roofsim.lowering.eager import multipliers, ssd_kernels
 from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece, tiny
 from roofsim.model.step import Pass
 from roofsim.model.weights import ACTIVATION_BYTES
@@ -24,12 +24,18 @@ JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
 """Products that are columns of the one before them."""
 
 BETWEEN = (
-    Role.CACHE, Role.ATTENTION, Role.INDEX, Role.CONVOLUTION, Role.RECURRENCE, Role.STATE_GATE, Role.ATTENTION_OUT,
-    Role.STATE_OUT, Role.SEQUENCE_PROJECTION, Role.SCAN_IN, Role.SCAN_OUT,
+    Role.CACHE, Role.ATTENTION, Role.INDEX, Role.CONVOLUTION, Role.RECURRENCE, Role.STATE_GATE, Role.GATED_NORM,
+    Role.ATTENTION_OUT, Role.SEQUENCE_PROJECTION, Role.SEQUENCE_GATE, Role.SCAN_IN, Role.STATE_PARAMETERS,
+    Role.SCAN_OUT,
 )  # fmt: skip
-"""What is launched between two graphs of a prefill (`splitting_ops` of vLLM), and what begins the next graph."""
+"""What is launched between two graphs of a prefill (`splitting_ops` of vLLM), and what begins the next graph.
+
+Layers with a selective scan or a short convolution are there whole, of Mamba-2 the convolution and the scan alone.
+"""
 SPLIT_BELOW = 8 / 5
 """Blocks a unit from which on FlashAttention-2 does not split keys: 0.8 of two a unit (`num_splits_heuristic`)."""
+SMALL = 16
+"""Rows of queries of a tile of Triton's attention, for up to 16 heads of a key head (`BLOCK_M`)."""
 SAMPLING = (Role.LOGITS, Role.LOGITS_SCALE)
 """What comes after the last graph."""
 
@@ -38,10 +44,10 @@ def takes_all(operator: Operator) -> bool:
     """Whether one launch takes all sequences of a step, pieces of prompts and single tokens alike.
 
     vLLM 0.23: so does the kernel that writes to the cache, and FlashAttention, which is handed where each sequence
-    begins (v1/attention/backends/flash_attn.py), and the chunks of the delta rule. Latent attention and state-space
-    layers run the two apart (mla/common.py and the mixers of state-space layers).
+    begins (v1/attention/backends/flash_attn.py). Latent attention, state-space layers and the delta rule run the two
+    apart (mla/common.py, the mixers of state-space layers, `split_non_spec` in gdn/qwen_gdn_linear_attn.py).
     """
-    if operator.function in (attention.cache_append, recurrence.delta_rule):
+    if operator.function is attention.cache_append:
         return True
     return fused.LIKE.get(operator.function) == "attention" and operator.function is not attention.latent_attention
 
@@ -130,11 +136,15 @@ def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
     less than 0.8 of two on each unit.
     """
     whole, z = paged(operator, s.runtime), operator.sizes
+    if s.one_call and s.units is not None and operator.role is Role.SINKS:
+        return in_small_tiles(whole, operator, s)
     if s.p.phase == "prefill":
         return (*joined_keys(operator), whole)
     summed = Kernel("sum of splits", "stream", Cost())
     if s.units is None or "kv_heads" not in z:
         return fused.in_parts(whole, operator), summed
+    if s.one_call and s.step == "prefill":
+        return (alone(whole, operator),)
     if z["heads"] == z["kv_heads"]:
         return (replace(whole, spread=1),)
     blocks = z["batch"] * z["kv_heads"]
@@ -148,6 +158,34 @@ def attention_kernels(operator: Operator, s: Situation) -> tuple[Kernel, ...]:
     )
 
 
+def alone(whole: Kernel, o: Operator) -> Kernel:
+    """FlashAttention-2 of single tokens in one call with prompts: each head of each token has a tile of its own.
+
+    Heads are grouped and keys split only where no sequence has more than one token (`seqlenq_ngroups_swapped` in
+    mha_varlen_fwd). Of the rows of a tile one is wanted, and the last tile of keys is half full.
+    """
+    z = o.sizes
+    last = minimum(z["context"] + z["new"], z.get("window", z.get("chunk", z["context"] + z["new"])))
+    tiles = fused.FEWEST * (last + fused.KEYS / 2) / last
+    return replace(whole, blocks=z["batch"] * z["heads"], rows=1, spread=1, padding=tiles)
+
+
+def in_small_tiles(whole: Kernel, o: Operator, s: Situation) -> tuple[Kernel, ...]:
+    """Attention with sinks, which FlashAttention-2 has not: Triton's, with tiles of 16 queries, heads grouped.
+
+    vLLM 0.23, triton_unified_attention.py: keys are split in steps without prompts alone. A tile loads as many keys as
+    one of 64 rows, and is taken to need as long: prompts of gpt-oss-20b on an A100 take 3.8 times what they would take
+    in those (`data/published/served.csv`).
+    """
+    rows = whole.rows or 1
+    small = maximum(SMALL / rows, 1) * fused.FEWEST / SMALL
+    if s.p.phase == "prefill":
+        return (replace(whole, padding=whole.padding * small / maximum(fused.FEWEST / rows, 1), triton=True),)
+    if s.step == "prefill":
+        return (replace(whole, spread=1, padding=small, triton=True),)
+    return replace(fused.in_parts(whole, o), triton=True), Kernel("sum of splits", "stream", Cost(), triton=True)
+
+
 def joined_keys(o: Operator) -> tuple[Kernel, ...]:
     """What lays the two parts of expanded keys side by side: the shared one, which is turned, behind that of each head.
 
@@ -158,6 +196,38 @@ def joined_keys(o: Operator) -> tuple[Kernel, ...]:
     z = o.sizes
     keys = z["batch"] * (z["context"] + z["new"]) * z["kv_heads"] * z["qk_dim"]
     return (piece("keys joined", "strided", keys, 2 * z["act_bytes"]),)
+
+
+def rows_of_time(o: Operator, p: Pass) -> tuple[Kernel, ...]:
+    """What goes before a selective scan: its constants to fp32 and, in a prefill, all that it reads to rows of time.
+
+    vLLM 0.23, mamba/mamba_mixer.py: the convolution leaves tokens side by side, and `selective_scan_fn` copies its
+    result, the step, the gate, B and C for that. D goes to fp32 with the bias of the step in a prefill alone.
+    """
+    if p.phase == "decode":
+        return (tiny("to fp32"),)
+    z = o.sizes
+    tokens, a = z["batch"] * z["new"], z["act_bytes"]
+    return (
+        tiny("to fp32", 2),
+        piece("to rows", "transpose", tokens * z["d_inner"], 2 * a, count=3),
+        piece("to rows", "transpose", tokens * z["d_state"], 2 * a, count=2),
+    )
+
+
+def handed_over(o: Operator, products: tuple[Kernel, ...]) -> tuple[Kernel, ...]:
+    """The last product of a layer that is one operation of its own to the compiler, which copies its result out.
+
+    vLLM 0.23, mamba/mamba_mixer.py and mamba/short_conv.py (`output[...] = `); a short convolution first joins what it
+    made of steps and of prompts (`torch.vstack`), though there is but one of them.
+    """
+    z, a = o.sizes, o.sizes["act_bytes"]
+    out = piece("result", "stream", z["tokens"] * z["d_out"], 2 * a)
+    if o.role is Role.SCAN_OUT:
+        return (*products, out)
+    if o.role is Role.SEQUENCE_PROJECTION and "output_gate" in o.uses:
+        return (piece("joined", "stream", z["tokens"] * z["d_in"], 2 * a), *products, out)
+    return products
 
 
 def experts_in(o: Operator, p: Pass) -> tuple[Kernel, ...]:
@@ -195,7 +265,8 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
                 products, copied = (fused.product(operator, situation.p),), 0
             return Lowered((*(replace(each, fill=0, joined=True) for each in products),), copied)
         apart = _quantised_apart(operator, unit, situation.runtime)
-        return Lowered(products, copied) if apart else Lowered(products[1:])
+        around = (*handed_over(operator, products if apart else products[1:]), *multipliers(operator, situation))
+        return Lowered(around, copied if apart else 0)
     if operator.function is gemm.expert_linear:
         # tokens are quantised before they go to experts, what experts made of them row by row
         rows = z["tokens"] if operator.role is Role.EXPERT_IN else fused.rows(operator)
@@ -228,13 +299,16 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         if situation.p.phase == "decode":
             return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
         return Lowered((tiny("state"), *ssd_kernels(operator)))
-    if operator.function is recurrence.delta_rule and (situation.step or situation.p.phase) == "prefill":
+    if operator.function is recurrence.delta_rule:
+        beside = tiny("states and layout", situation.facts.scan_kernels.get(situation.p.phase, 0))
+        around = (beside,) if beside.count else ()
+        if situation.p.phase == "decode":
+            return Lowered((*around, replace(fused.kernel(operator), like="stream", triton=True)))
         keys = z["batch"] * z["new"] * z["key_heads"] * z["qk_dim"]
         normalised = piece("normalise", "stream", keys, 2 * z["act_bytes"], 3, count=1 + z["keys"])
-        chunks = fused.kernel(operator)
-        if situation.p.phase == "decode":
-            chunks = replace(chunks, padding=z["chunk"])  # a token beside prompts is a chunk of its own
-        return Lowered((normalised, tiny("decay"), chunks))
-    if operator.function in (scan.selective_scan, recurrence.delta_rule) and situation.p.phase == "decode":
-        return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
+        return Lowered((*around, normalised, tiny("decay"), fused.kernel(operator)))
+    if operator.function is scan.selective_scan:
+        whole = fused.kernel(operator)
+        step = replace(whole, like="stream", triton=True)
+        return Lowered((*rows_of_time(operator, situation.p), step if situation.p.phase == "decode" else whole))
     return fused.lower(operator, situation)

@@ -61,7 +61,8 @@ def lower(
     p = laid_out(runtime, padded(p, inside))
     by_head = runtime.attention.each_head and device is not None and "fp8" in device.peak.matrix
     masked, units = is_masked(architecture, runtime, p), common_tiles(runtime, device)
-    s = Situation(runtime, p, known, masked, cudnn, inside, by_head, units)
+    one_call = runtime.attention.one_call and device is not None and device.vendor == "NVIDIA"
+    s = Situation(runtime, p, known, masked, cudnn, inside, by_head, units, one_call)
     alone = p.groups if p.beside else ()
     groups = [replace(s, p=each, masked=is_masked(architecture, runtime, each), step=p.phase) for each in alone]
     return tuple(_row(row, how, s, groups) for row in architecture.rows(p))

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
 import tempfile
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
-from threading import Thread, Timer
+from threading import Thread, Timer, current_thread, main_thread
 from time import monotonic
 
 from roofsim.foundation.errors import InputError
 
 LINES = 40
 """Lines of what a program said last that an error is looked for in."""
+
+LONGEST = 2**20
+"""Characters of a line; a longer one comes in pieces."""
 
 SHORT_OF_MEMORY = (
     "out of memory", "failed to allocate", "unable to allocate", "cannot allocate", "not enough memory", "bad_alloc",
@@ -44,15 +50,33 @@ class Ended(Exception):
         return -self.code if self.code < 0 else max(self.code - 128, 0)
 
     @property
-    def reason(self) -> str:
-        """The line that tells most: the first with an error, else the last."""
-        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
-        told = next((line for line in lines if "error" in line.lower()), lines[-1] if lines else "said nothing")
+    def how(self) -> str:
+        """How it ended, in words."""
         try:
-            how = f"killed by {signal.Signals(self.signal).name}"
+            return f"killed by {signal.Signals(self.signal).name}"
         except ValueError:
-            how = f"ended with {self.code}"
-        return f"{how}: {told[:200]}"
+            return f"ended with {self.code}"
+
+    @property
+    def reason(self) -> str:
+        """The line that tells most: the last exception of Python, else the first with an error, else the last."""
+        lines = [line.strip() for line in self.said.splitlines() if line.strip()]
+        raised = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
+        told = [*raised[-1:], *(line for line in lines if "error" in line.lower()), *lines[-1:], "said nothing"][0]
+        return f"{self.how}: {told[:200]}"
+
+
+@contextmanager
+def told_to_end() -> Iterator[None]:
+    """Let SIGTERM end what is done here as Ctrl-C does: with the programs that run, and the files that are to go."""
+    if current_thread() is not main_thread():  # signals are the main thread's
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def program(name: str, option: str, given: str | None) -> Path:
@@ -80,7 +104,7 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
         try:
             child = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors,
-                text=True, errors="replace", start_new_session=True,
+                text=True, errors="replace", process_group=0,
             )  # fmt: skip
         except OSError as error:
             raise InputError(f"{command[0]}: cannot be run: {error.strerror or error}") from None
@@ -95,7 +119,8 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
             timer.start()
         Thread(target=_follow, args=(child,), daemon=True).start()
         try:
-            yield from child.stdout or ()
+            if child.stdout:
+                yield from iter(partial(child.stdout.readline, LONGEST), "")
             code = child.wait()
         finally:
             if timer:
@@ -106,7 +131,7 @@ def lines(command: Sequence[str | Path], until: float | None = None) -> Iterator
                 child.stdout.close()
         if code:
             errors.seek(0)
-            raise Ended(code, "".join(errors.readlines()[-LINES:]), bool(late))
+            raise Ended(code, "".join(deque(errors, LINES)), bool(late))
 
 
 def _end(child: subprocess.Popen[str]) -> None:

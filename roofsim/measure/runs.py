@@ -100,6 +100,11 @@ class Runs:
             if row["device"] == self.device and row["phase"] == "op"
         )
 
+    def again(self) -> Runs:
+        """Without what failed on this device, so that it is tried again."""
+        kept = tuple(row for row in self.rows if (row["device"], row["metric"]) != (self.device, "failed"))
+        return replace(self, text=_written(kept, self.columns, head=True), rows=kept)
+
     def plus(self, rows: Iterable[Row]) -> Runs:
         """With more rows of this device at the end."""
         empty = dict.fromkeys(self.columns, "")
@@ -107,8 +112,8 @@ class Runs:
         return replace(self, text=self.text + _written(added, self.columns), rows=self.rows + added)
 
 
-def runs(device: str, text: str = "", where: str = "") -> Runs:
-    """The runs in the text of a file; raises InputError for one that is none.
+def runs(device: str, text: str = "", where: str = "", *, again: bool = False) -> Runs:
+    """The runs in the text of a file, with `again` without what failed; raises InputError for one that is none.
 
     A last line without an end is one that was cut off: it is left out.
     """
@@ -127,7 +132,8 @@ def runs(device: str, text: str = "", where: str = "") -> Runs:
             f"{where}: no file of runs to go on with: no column {', '.join(map(repr, missing))}; name another file, "
             "or one that measure has written"
         )
-    return Runs(device, text, columns, rows)
+    found = Runs(device, text, columns, rows)
+    return found.again() if again else found
 
 
 def _written(rows: Iterable[Row], columns: Sequence[str], head: bool = False) -> str:

@@ -9,6 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from time import sleep
 from typing import Any
 
 from roofsim.foundation.errors import InputError
@@ -34,14 +35,24 @@ MEMORY = 0.9
 ENOUGH = 6.0
 """Seconds of a point after which it is not repeated."""
 
+PAUSE = 10.0
+"""Seconds until an engine that found memory taken is tried once more: the one before may not have given it back yet."""
+
+TAKEN = "less than desired GPU memory utilization"
+"""What vLLM says of a device on which less is free than the share that it is to take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """Which Python has vLLM, how often each thing is timed, and until when by the monotonic clock."""
+    """Which Python has vLLM, how often each thing is timed, and until when by the monotonic clock.
+
+    An engine's step takes `budget` tokens at most, and the engine the share `memory` of the device's memory.
+    """
 
     python: Path
     repeats: int = 3
     budget: int = 16384
+    memory: float = MEMORY
     steps: int = STEPS
     until: float | None = None
 
@@ -61,12 +72,14 @@ class Session:
         """Time what is left of the points of a model in one format; rows of the model itself come as such.
 
         A process that dies costs the point that it was at, and another goes on behind it; one that dies before its
-        engine is up costs all. Raises Ended when the time is up, InputError if vLLM would run another model.
+        engine is up costs all, or those that are too long where vLLM says how long a sequence may be. Two on end
+        without a figure cost all as well. Raises Ended when the time is up, InputError if vLLM would run another
+        model, or if others hold the memory that it is to take.
         """
-        found = dict(ended)
+        found, silent, patient = dict(ended), 0, True
         while left := [point for point in wanted if state(point, found) == "to do"]:
             say(f"{each.name} {left[0].weights}: starting vLLM")
-            heard = Heard(left, self)
+            heard, before = Heard(left, self), len(found)
             with tempfile.TemporaryDirectory(prefix="roofsim-") as folder:
                 asked = Path(folder) / "asked.json"
                 asked.write_text(json.dumps(self._asked(each, left, folder)), encoding="utf-8")
@@ -74,29 +87,47 @@ class Session:
                 over = heard.waiting
                 try:
                     for line in lines([self.python, vllm_engine.__file__, asked], self.until):
-                        for said in heard.line(line):
-                            if isinstance(said, Done):
-                                found[said.point] = said.end
-                            yield said
+                        for done in heard.line(line):
+                            if isinstance(done, Done):
+                                found[done.point] = done.end
+                            yield done
                 except Ended as error:
                     if error.killed:
                         raise
-                    short = error.out_of_memory or "out of memory" in heard.error.lower()
-                    end, reason = "oom" if short else "failed", "; ".join(filter(None, (error.reason, heard.error)))
-                    if heard.at is not None:
+                    if re.search(NO_REASON, error.reason):
+                        said = f"{error.how}: {heard.error}"
+                    else:
+                        said = "; ".join(filter(None, (error.reason, heard.error)))
+                    if TAKEN in heard.error or TAKEN in error.said:
+                        if not patient:
+                            raise InputError(f"{each.name}: vLLM: {said}") from None
+                        say(f"memory of the device is taken; once more in {PAUSE:g} s")
+                        sleep(PAUSE)
+                        patient = False
+                        continue
+                    silent = silent + 1 if len(found) == before else 0
+                    short = error.out_of_memory or any(words in said.lower() for words in SHORT)
+                    end, reason = "oom" if short else "failed", said
+                    if heard.at is not None and silent < 2:
                         over = [point for point in heard.waiting if (point.batch, point.tokens) == heard.at]
+                    elif heard.at is None and heard.most:
+                        over = [point for point in heard.waiting if self._length(point) > heard.most] or over
             for point in list(over):
                 found[point] = end
                 yield Done(point, end, (heard.named(point.over(end, reason, self.steps)),), reason)
 
+    def _length(self, point: Point) -> int:
+        """Tokens that a sequence of a point comes to: its prompt, the steps, and those while other prompts are read."""
+        return point.tokens + self.steps + 2 + point.batch * point.tokens // self.budget
+
     def _asked(self, each: Subject, left: Sequence[Point], folder: str) -> dict[str, Any]:
         """What the program is to do."""
         places = list(dict.fromkeys((point.batch, point.tokens) for point in left))
-        longest = max(tokens + self.steps + 2 + batch * tokens // self.budget for batch, tokens in places)
+        longest = max(map(self._length, left))
         weights = left[0].weights
         engine = {
             "dtype": DTYPES[weights], "max_model_len": longest, "max_num_batched_tokens": self.budget,
-            "max_num_seqs": sequences(left), "gpu_memory_utilization": MEMORY,
+            "max_num_seqs": sequences(left), "gpu_memory_utilization": self.memory,
             **({"quantization": "fp8"} if weights == "fp8" else {}),
         }  # fmt: skip
         fields = dict(each.fields)
@@ -120,6 +151,7 @@ class Heard:
         self.waiting, self.session, self.first = list(left), session, left[0]
         self.sequences = sequences(left)
         self.at: tuple[int, int] | None = None
+        self.most: int | None = None
         self.version, self.error, self.log = "", "", dict[str, float]()
 
     def line(self, line: str) -> Iterator[Done | tuple[Row, ...]]:
@@ -127,8 +159,10 @@ class Heard:
         for pattern, unit, name in LOGGED:
             if found := re.search(pattern, line):
                 self.log[name] = float(found[1].replace(",", "")) * unit
-        if found := re.search(r"\b\w*Error: .+", line):  # of the engine's own process, whose log is among the output
-            self.error = found[0].strip()[:200]
+        if (found := re.search(r"\b\w*Error: .+", line)) and not re.search(NO_REASON, line):
+            self.error = found[0].strip()[:300]  # of the engine's own process, whose log is among the output
+        if found := re.search(LONGEST, line):
+            self.most = int(found[1])
         start = line.find('{"roofsim"')
         try:
             said = json.loads(line[start:])["roofsim"] if start >= 0 else {}
@@ -149,7 +183,7 @@ class Heard:
 
     def _engine(self, blocks: int, block: int) -> tuple[Row, ...]:
         """Rows of the model itself: bytes of its weights and tokens that its cache holds, as vLLM's log has them."""
-        note = f"num_gpu_blocks={blocks};block_size={block};gpu_memory_utilization={MEMORY}"
+        note = f"num_gpu_blocks={blocks};block_size={block};gpu_memory_utilization={self.session.memory:g}"
         tokens = self.log.get("kv_cache_tokens", float(blocks * block))
         rows = [self.first.row("kv_cache_tokens", tokens, note)]
         if "weights_bytes" in self.log:
@@ -187,3 +221,12 @@ LOGGED = (
     (r"Model loading took ([\d.]+) GiB", 2.0**30, "weights_bytes"),
 )
 """What vLLM's log says of a model, in which unit, and the metric that it is."""
+
+LONGEST = r"estimated maximum model length is (\d+)"
+"""What vLLM says where the longest sequence does not fit: how long one may be."""
+
+NO_REASON = r"EngineDeadError|Engine core initialization failed|EngineCore encountered an issue"
+"""Errors that say no more than that there was another."""
+
+SHORT = ("out of memory", "kv cache is needed", "no available memory for the cache blocks")
+"""What vLLM says, in lower case, when memory is short."""

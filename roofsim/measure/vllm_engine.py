@@ -17,9 +17,13 @@ import json
 import os
 import random
 import sys
+import threading
 import time
 from importlib import import_module
 from typing import Any
+
+PATIENCE = 15.0
+"""Seconds that an engine may take to shut down."""
 
 
 def tell(what: str, **said: Any) -> None:
@@ -53,6 +57,11 @@ def clocked(model: Any, prompts: list[Any], tokens: int) -> float:
     return time.perf_counter() - start
 
 
+def late(batch: int, tokens: int, budget: int) -> int:
+    """Steps of the engine after the first until all prompts are read."""
+    return -(-batch * tokens // budget) - 1
+
+
 def times(model: Any, batch: int, tokens: int, asked: dict[str, Any], vocab: int) -> tuple[list[float], list[float]]:
     """Seconds of a prefill of all sequences, and of one decode step of all, of every repeat.
 
@@ -62,15 +71,15 @@ def times(model: Any, batch: int, tokens: int, asked: dict[str, Any], vocab: int
     """
     random.seed(batch * 1_000_003 + tokens)
     prompts = [{"prompt_token_ids": random.choices(range(vocab), k=tokens)} for _ in range(batch)]
-    late = -(-batch * tokens // asked["budget"]) - 1
-    clocked(model, prompts, late + 2)
+    behind = late(batch, tokens, asked["budget"])
+    clocked(model, prompts, behind + 2)
     prefill: list[float] = []
     decode: list[float] = []
     began = time.perf_counter()
     while len(prefill) < asked["repeats"] and (not prefill or time.perf_counter() - began < asked["seconds"]):
         first = clocked(model, prompts, 1)
-        short = clocked(model, prompts, 1 + late) if late else first
-        long = clocked(model, prompts, 1 + late + asked["steps"])
+        short = clocked(model, prompts, 1 + behind) if behind else first
+        long = clocked(model, prompts, 1 + behind + asked["steps"])
         prefill.append(first)
         decode.append((long - short) / asked["steps"])
     return prefill, decode
@@ -90,12 +99,13 @@ def main(path: str) -> int:
     )  # fmt: skip
     settings = model.llm_engine.vllm_config
     cache, vocab = settings.cache_config, settings.model_config.get_vocab_size()
-    room = cache.num_gpu_blocks * cache.block_size
-    tell("engine", version=vllm.__version__, blocks=cache.num_gpu_blocks, block_size=cache.block_size)
+    blocks, block = cache.num_gpu_blocks, cache.block_size
+    tell("engine", version=vllm.__version__, blocks=blocks, block_size=block)
     for batch, tokens in asked["points"]:
         tell("at", batch=batch, tokens=tokens)
-        if batch * tokens > room:  # sequences would wait for each other
-            tell("oom", batch=batch, tokens=tokens, said=f"the cache has room for {room:,} tokens")
+        longest = tokens + asked["steps"] + late(batch, tokens, asked["budget"])
+        if batch * -(-longest // block) > blocks:  # sequences would wait for each other
+            tell("oom", batch=batch, tokens=tokens, said=f"the cache has room for {blocks * block:,} tokens")
             continue
         try:
             prefill, decode = times(model, batch, tokens, asked, vocab)
@@ -106,6 +116,9 @@ def main(path: str) -> int:
             tell("oom" if "out of memory" in said else "failed", batch=batch, tokens=tokens, said=said[:300])
         else:
             tell("times", batch=batch, tokens=tokens, prefill=prefill, decode=decode)
+    end = threading.Timer(PATIENCE, os._exit, [0])  # an engine that does not shut down is left
+    end.daemon = True
+    end.start()
     return 0
 
 

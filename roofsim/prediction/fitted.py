@@ -86,22 +86,23 @@ def _fitting(s: Setup) -> Calibration | None:
 def _nearest(s: Setup) -> tuple[str, str] | None:
     """The shipped calibration that is most like this setup, and in what it differs; None if none is like it.
 
-    With the same runtime: the device's operators, another mode of it, the sibling of the nearest bandwidth. Else the
-    same device with another version of the software.
+    With the same runtime: the device's operators, another mode of it, the sibling of the nearest bandwidth, passes
+    before single operators. Else the same device with another version of the software.
     """
     base, lowering = s.device.id.partition("@")[0], s.runtime.lowering.partition("_")[0]
-    found: list[tuple[int, float, str, str]] = []
+    found: list[tuple[int, bool, float, str, str]] = []
     for name, (device, runtime) in library.stacks().items():
         same_base = device.partition("@")[0] == base
         if runtime == s.runtime.id and (same_base or _sort(device) == (s.device.vendor, s.device.kind)):
             if device == s.device.id:
-                found.append((0, 0, name, "single operators"))
+                found.append((0, False, 0, name, "single operators"))
                 continue
             speeds = library.device(device).memory.bandwidth.value, s.device.memory.bandwidth.value
-            found.append((1 if same_base else 2, abs(log(float(speeds[0] / speeds[1]))), name, device))
+            of_operators = not library.calibration(name).of_passes
+            found.append((1 if same_base else 2, of_operators, abs(log(float(speeds[0] / speeds[1]))), name, device))
         elif same_base and library.runtime(runtime).lowering.partition("_")[0] == lowering:
-            found.append((3, 0 if device == s.device.id else 1, name, runtime))
-    return min(found)[2:] if found else None
+            found.append((3, False, 0 if device == s.device.id else 1, name, runtime))
+    return min(found)[3:] if found else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,13 +208,21 @@ def doubted(s: Setup, doubt: Doubt) -> Setup:
 
     Figures there scatter as those of the population do, if that is more. Where data do not tell the rates at which
     weights are read and multiplied, these are as uncertain as in the population: formats have kernels of their own.
+    So is what a fit knew only together with them, and less well by itself than the population does.
     """
     c = s.calibration
     if c is None or not doubt:
         return s
     scatter = tuple(variant(x, sigma=max(x.sigma, s.priors.scatter_of(x.metric, x.phase, x.host))) for x in c.scatter)
-    covariance = c.covariance.without(OF_PRODUCTS) if doubt == "rates" else c.covariance
+    covariance = _without_rates(c.covariance, s.priors.spreads) if doubt == "rates" else c.covariance
     return replace(s, calibration=variant(c, scatter=scatter, covariance=covariance))
+
+
+def _without_rates(c: Covariance, spreads: Mapping[str, float]) -> Covariance:
+    """The covariance of what is known better than in the population if the rates of products are not."""
+    own = zip(c.names, (row[-1] for row in c.lower), strict=True)
+    worse = {name for name, variance in own if variance > spreads[name] ** 2}
+    return c.without(OF_PRODUCTS | worse)
 
 
 def unsure(s: Setup, r: Reach) -> Setup:

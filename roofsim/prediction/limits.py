@@ -90,8 +90,12 @@ def cache_capacity(s: Setup, w: Workload) -> float | None:
 def cache_room(s: Setup, w: Workload, tokens: int | None = None) -> float:
     """Bytes for caches and states beside weights and a step of the most `tokens`, in what a runtime takes of a device.
 
-    One that takes nothing beforehand has the whole device.
+    One that takes nothing beforehand has the whole device. Where the step lies beside what is taken, that is so much
+    of what the driver leaves.
     """
-    full = variant(w, prompt=tokens or most_tokens(s) or w.prompt)
-    held = Evaluation(s, full).held
-    return float(s.device.share(s.runtime.memory.reserve or 1) - (held.reserved - held.state))
+    full, policy = variant(w, prompt=tokens or most_tokens(s) or w.prompt), s.runtime.memory
+    held, share = Evaluation(s, full).held, policy.reserve or 1
+    if policy.beside:
+        context = policy.context.value if policy.context else 0
+        return float(s.device.share(share) - share * context - held.weights)
+    return float(s.device.share(share) - (held.reserved - held.state))

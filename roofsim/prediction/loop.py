@@ -279,12 +279,16 @@ class Loop:
     def until_first(self, rounds: Number) -> Kinds:
         """Steps before a request's first token, its own included, in the mean over rounds that begin together.
 
-        In the first one all prompts are there at once, and request after request goes through. Many rounds are the
-        steady state.
+        In the first one all prompts are there at once, and request after request goes through; who finds no place then
+        waits for half of the others in the mean. Many rounds are the steady state.
         """
         begun = Kinds(self.first, self._rest * (self.others + self.own) / 2, 0)
-        met = self._ended.blended(begun, 1 / rounds)
-        return Kinds(*(a + b for a, b in zip(met, self._queued, strict=True)))
+        met = self._ended.blended(begun, 1 / self._turns_in(rounds))
+        return Kinds(*(a + b * (1 - 1 / (2 * rounds)) for a, b in zip(met, self._queued, strict=True)))
+
+    def _turns_in(self, rounds: Number) -> Number:
+        """Rounds of the engine in so many of the users: all prompts come with the first, after the last none begins."""
+        return rounds * maximum(self.turns, 1)
 
     def between_tokens(self, rounds: Number) -> Kinds:
         """The steps from one token of a request to the next, in the mean over rounds, with those it has no place in."""
@@ -299,7 +303,7 @@ class Loop:
         met = self._ended
         seen = Kinds(self.steps.first - met.first, self.steps.others - met.others, 0)
         last = Kinds(0, self.others / self.running + self._rest * (self.others - self.own) / 2, 0)
-        now, steps = seen.blended(last, 1 / rounds), maximum(self._steps, 1)
+        now, steps = seen.blended(last, 1 / self._turns_in(rounds)), maximum(self._steps, 1)
         first = minimum(maximum(now.first, 0) / steps, 1)
         others = minimum(maximum(now.others, 0) / steps, 1 - first)
         return Kinds(first, others, 1 - first - others)
@@ -313,12 +317,17 @@ class Loop:
         begun = [(1 / float(self.running), Kinds(self.first, 0, 0))]
         share = float(self._rest / self._some)
         begun += [(share, Kinds(self.first, maximum(j, own), 0)) for j in range(1, others + 1)]
-        parts = [(part * (1 - 1 / rounds), steps) for part, steps in self._steady()]
-        parts += [(part / rounds, steps) for part, steps in begun]
-        # who finds no place waits for whole rounds: some for one more than others
+        turns = float(self._turns_in(rounds))
+        parts = [(part * (1 - 1 / turns), steps) for part, steps in self._steady()]
+        parts += [(part / turns, steps) for part, steps in begun]
+        # who finds no place waits for whole rounds: some for one more than others; at first for none, for one ...
         rounds_waited = float(self._queue)
         whole = int(rounds_waited)
-        queued = [(whole + 1 - rounds_waited, whole), (rounds_waited - whole, whole + 1)]
+        queued = [
+            (share * ((1 - 1 / rounds) * (n == last) + 1 / rounds / (last + 1)), n)
+            for share, last in ((whole + 1 - rounds_waited, whole), (rounds_waited - whole, whole + 1))
+            for n in range(last + 1)
+        ]
         return [
             (part * share, Kinds(*(a + n * b for a, b in zip(steps, self.steps, strict=True))))
             for share, n in queued

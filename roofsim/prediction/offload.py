@@ -477,7 +477,7 @@ def report(e: Evaluation) -> Offloaded | None:
     )  # fmt: skip
 
 
-def parts_of(p: Later, devices: int = 1) -> Parts:
+def parts_of(p: Later, devices: int) -> Parts:
     """The parts of a pass, or of several together; all of one whose whole model lies on the device is the device's.
 
     So many devices each have a link, over which go the bytes of all.

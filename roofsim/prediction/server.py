@@ -9,7 +9,7 @@ from roofsim.foundation.values import dataclass
 from roofsim.prediction import limits
 from roofsim.prediction.loop import Engine
 from roofsim.prediction.setup import Setup
-from roofsim.prediction.steps import prefill
+from roofsim.prediction.steps import is_large, prefill
 from roofsim.specs.workload import Workload
 
 
@@ -33,10 +33,10 @@ def held_bytes(s: Setup, w: Workload, tokens: float) -> float:
 
 def engine_of(s: Setup, sequences: int | None = None) -> Engine:
     """How the server of a runtime puts requests into steps on a device; `sequences` at once, if that is said."""
-    policy, memory = s.runtime.server, s.runtime.memory
+    policy = s.runtime.server
     if policy is None:
         raise Unsupported(f"{s.runtime.id} serves no requests that come and go; vllm does")
-    large = memory.large_from is not None and s.device.memory.capacity.value >= memory.large_from.value
+    large = bool(is_large(s))
     tokens = policy.large_tokens if large and policy.large_tokens else policy.tokens
     most = policy.large_sequences if large and policy.large_sequences else policy.sequences
     return Engine(tokens, max((sequences or most) // in_flight(s), 1), policy.ahead, policy.whole)
@@ -104,8 +104,3 @@ def room_of(
     whole, policy = float(s.device.capacity) * _share(s, share), s.runtime.server
     rule = (policy.room, policy.kept) if policy else ()
     return Room(free - once, mean - saved, begun, ended, whole, *rule)
-
-
-def sequences_held(s: Setup, w: Workload, engine: Engine, share: float | None = None, **sharing: float) -> int:
-    """Sequences of a lane that there is room for."""
-    return room_of(s, w, engine, share, **sharing).sequences()

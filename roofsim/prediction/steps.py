@@ -89,12 +89,20 @@ def turns(s: Setup, batch: Number, most: int = 0) -> Number:
     return 1 if at_once is None else ceil(batch / at_once)
 
 
+def is_large(s: Setup) -> Number:
+    """1 where the runtime takes the device to have much memory, else 0."""
+    policy, name = s.runtime.memory, s.device.name.lower()
+    if policy.large_from is None or any(word in name for word in policy.small):
+        return 0
+    return at_least(s.device.memory.capacity.value, policy.large_from.value)
+
+
 def most_tokens(s: Setup) -> Number | None:
     """The most tokens that go through at once on this device; None if there is no such limit."""
     policy = s.runtime.memory
     if policy.chunk is None or policy.large_chunk is None or policy.large_from is None:
         return policy.chunk
-    large = at_least(s.device.memory.capacity.value, policy.large_from.value)
+    large = is_large(s)
     return policy.chunk + large * (policy.large_chunk - policy.chunk)
 
 

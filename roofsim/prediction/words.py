@@ -7,6 +7,7 @@ from typing import Any
 from roofsim import library
 from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.units import show
+from roofsim.model.step import Precision
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import outside
 from roofsim.prediction.results import Room, interval_basis
@@ -25,9 +26,8 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     if kept and kept != w.dtype:
         precision = s.precision(w)
         bits = 8 * s.architecture.weight_bytes(precision) / s.architecture.total_parameters
-        on = f", multiplied on {', '.join(precision.units)} units" if precision.units else ""
         named = f"stored{_format(s)}" if kept == STORED else kept
-        said.append(f"weights {named} ({bits:.3g} bits each in {s.model_name}{on})")
+        said.append(f"weights {named} ({bits:.3g} bits each in {s.model_name}{_multiplied(s, precision, w.dtype)})")
     if w.cache_dtype and w.cache_dtype != w.dtype:
         said.append(f"cache {w.cache_dtype}")
     said.append("logits of all positions" if (w.logits or s.runtime.logits) == "all" else "logits of the last position")
@@ -131,7 +131,8 @@ def beyond(e: Evaluation) -> tuple[str, ...]:
     needed = max(float(e.memory.reserved), float(e.grown))
     found = cautions(e.s, e.w)
     if needed > have.bytes:
-        return f"{MISFIT}needs {show(needed, 'B')} of {have.words}", *found
+        digits = next((n for n in (3, 4, 5) if show(needed, "B", n) != show(have.bytes, "B", n)), 6)
+        return f"{MISFIT}needs {show(needed, 'B', digits)} of {have.words}", *found
     if positions and e.w.prompt + e.steps > positions:
         return f"{MISFIT}{e.s.model_name} has {positions:,} positions", *found
     return found
@@ -177,6 +178,19 @@ def _unsourced(spec: Any) -> str:
     more = ", ..." if len(silent) > SOME else ""
     return f"{', '.join(silent[:SOME])}{more} of {name}" if silent else ""
 
+
+def _multiplied(s: Setup, precision: Precision, dtype: str) -> str:
+    """What quantised weights are multiplied as: on units of their own, as ggml's kernels do, or unpacked first."""
+    if precision.units:
+        return f", multiplied on {', '.join(precision.units)} units"
+    if float(precision.weights) >= UNQUANTISED:
+        return ""
+    own = s.runtime.lowering in ("ggml_cuda", "ggml_cpu")
+    return f", multiplied as {s.runtime.matrix_library.tiles}" if own else f", unpacked to {dtype}"
+
+
+UNQUANTISED = 2
+"""Bytes of the smallest floats that are multiplied as they are."""
 
 SOME = 3
 """How many fields are named."""

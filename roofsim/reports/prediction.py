@@ -198,7 +198,7 @@ def roofline_records(operators: Sequence[Mapping[str, Any]]) -> Table:
     """A row for each operator of both passes, from the plain data of `roofline_tables`."""
     measured = {"arithmetic_intensity": "FLOP/B", "flop_rate": "FLOP/s", "light_share": "", "time": "s"}
     ended = with_ends(measured, ("arithmetic_intensity", "light_share"))
-    units = {"phase": None, "layer": None, "operator": None, **ended, "bound": None}
+    units = {"phase": None, "layer": None, "operator": None, **ended, "bound": None, "basis": None}
     return records([{**each, **ends_of(each["intervals"])} for each in operators], units)
 
 
@@ -323,7 +323,8 @@ def roofline_tables(
             rows.append([*row, f"x{high / float(o.time):.2f}", o.bound])
             names = ("layer", "operator", "arithmetic_intensity", "flop_rate", "light_share", "time")
             ends = {"time": [low, high], "flop_rate": [work / high, work / low]}
-            data.append({"phase": phase, **dict(zip(names, row, strict=True)), "bound": o.bound, "intervals": ends})
+            told = {"bound": o.bound, "basis": o.basis, "intervals": ends}
+            data.append({"phase": phase, **dict(zip(names, row, strict=True)), **told})
         heads = [Column(phase), Column("operator"), Column("FLOP/B", "ratio"), Column("rate", "FLOP/s"),
                  Column("SOL", "%"), Column("time", "s"), Column("within", "text"), Column("bound")]  # fmt: skip
         title = heading(f"{p.model} on {device}\nwith {runtime}", p.cautions) if not tables else ""

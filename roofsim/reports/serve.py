@@ -15,8 +15,8 @@ from roofsim.reports.records import ends_of, records, with_ends
 from roofsim.reports.table import Column, Figure, Table
 from roofsim.serving.front import OBJECTIVES, PRICES, Front, Point, evenly, in_common
 from roofsim.serving.quantiles import FIGURES
+from roofsim.serving.served import Served
 from roofsim.serving.slo import Largest, Promise, broken
-from roofsim.serving.steady import Served
 
 WAYS = tuple(each.name for each in fields(Split))
 """How a model is divided, by name."""
@@ -181,11 +181,13 @@ def _ends(r: Served, name: str) -> str:
 
 def _full(rows: Sequence[Served]) -> list[str]:
     """What a full engine answers, and where sequences outgrow it."""
-    said = []
-    for whose, r in dict(zip(_whose(rows), rows, strict=True)).items():
+    said, every = [], [*zip(_whose(rows), rows, strict=True)]
+    for whose, r in dict(every).items():
+        most = max(each.rate for of, each in every if of == whose)
+        fewer = f", one that these users do not fill {most:.4g}" if most > r.capacity else ""
         said.append(
-            f"{whose}At most {r.capacity:.4g} requests a second are answered; there is room for what "
-            f"{r.kv.sequences:,} sequences hold ({Figure(r.kv.capacity, 'B')})."
+            f"{whose}A full engine answers {r.capacity:.4g} requests a second{fewer}; "
+            f"there is room for what {r.kv.sequences:,} sequences hold ({Figure(r.kv.capacity, 'B')})."
         )
     for r in rows:
         if r.kv.preempts:

@@ -39,6 +39,10 @@ WHOLE_PASS = {"e2e": None, SERVING: None, "forward_gpu_busy": "device_time_s"}
 """Values of `op` that mean a whole pass, and the metric that they stand for if not the row's own."""
 
 
+REQUEST = "request"
+"""The phase of a figure that is of a whole request: of its prompt and of all steps after it."""
+
+
 class Skip(Exception):
     """A run that the model has no figure for, and why."""
 
@@ -259,7 +263,7 @@ class Reader:
             if tokens is None:
                 raise Skip(f"{s.runtime.id} lays out no cache at its start")
             return self._made(run, s, metric, run.value, Target("constant", constant=tokens), f"{run.model}|load")
-        if run.phase not in ("prefill", "decode"):
+        if run.phase not in ("prefill", "decode", REQUEST):
             raise Skip(f"op {run.op} of phase {run.phase or 'none'} is no whole pass of a model")
         if part and (run.phase != "prefill" or part_of(part, s.architecture.family) is None):
             raise Skip(f"op {part} is not predicted")
@@ -393,8 +397,10 @@ class Reader:
             "cache_dtype": _cache(run) or (cache_of(run) if run.op == SERVING else None),
             "logits": logits if logits in ("all", "last") else s.runtime.logits,
         }
-        if run.phase == "prefill" and not run.prompt:
+        if run.phase in ("prefill", REQUEST) and not run.prompt:
             raise Skip("the length of the prompt is not stated")
+        if run.phase == REQUEST and not run.generated:
+            raise Skip("how many tokens were generated is not stated")
         try:
             return settled(s, workload(**fields))
         except RoofsimError as error:
@@ -441,18 +447,21 @@ def _as_cut(s: Setup, run: Run) -> Setup:
 
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     """The passes of a run with their weights; a rate over a whole request counts its prefill and its steps."""
+    before = _depth(run)
+    prompt = [(n, replace(p, context=p.context + before)) for n, p in pieces(s, w)] if before else pieces(s, w)
     if run.phase == "prefill":
-        before = _depth(run)
-        return [(n, replace(p, context=p.context + before)) for n, p in pieces(s, w)] if before else pieces(s, w)
+        return prompt
     held = run.context if run.context is not None and (run.context or not run.prompt) else run.prompt or 0
+    if run.phase == REQUEST:
+        held = (run.prompt or 0) + before
     steps = max((run.generated or 0) - (1 if run.prompt else 0), 1)
     times = turns(s, w.batch, Sizes(run).get("max_num_seqs", 0))
     start = replace(decode(s, w), context=held + s.architecture.prefix_tokens, batch=w.batch / times)
     mean = [(times * share, replace(start, context=start.context + done)) for share, done in samples(steps)]
     if run.prompt and steps > 1 and run.notes.get("prompts") != "apart":  # a longer call less one of a single token
         mean += [(again / steps, p) for again, p in late(s, w, times)]
-    if _whole_request(run):
-        return [*pieces(s, w), *((share * steps, p) for share, p in mean)]
+    if _whole_request(run):  # its first token comes with the prompt
+        return [*prompt, *((share * steps, p) for share, p in mean if run.generated != 1)]
     return mean
 
 
@@ -476,12 +485,13 @@ def _beside(run: Run, s: Setup) -> int:
 
 def _depth(run: Run) -> int:
     """Tokens in the cache before a prompt: llama-bench's depth. Other files may repeat the prompt in that column."""
-    return (run.context or 0) if family(run.framework) == "llama.cpp" else 0
+    context = run.context or 0
+    return context if family(run.framework) == "llama.cpp" or context != run.prompt else 0
 
 
 def _whole_request(run: Run) -> bool:
-    """Whether a rate counts the time of the prefill as well."""
-    return run.metric == "throughput_tok_s" and "including prefill" in run.note
+    """Whether a figure is of the prompt and all steps after it, or a rate that counts both."""
+    return run.phase == REQUEST or (run.metric == "throughput_tok_s" and "including prefill" in run.note)
 
 
 def _seconds(run: Run, w: Workload) -> float:

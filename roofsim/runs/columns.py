@@ -35,8 +35,8 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
 """Every metric by the name that it has in the schema; limits far outside of what machines do."""
 
 _STEMS = {
-    "latency_s": ("latency", "wall_time", "duration", "e2e_latency", "ttft", "time_to_first_token", "tpot", "itl",
-                  "inter_token_latency", "time_per_output_token"),
+    "latency_s": ("latency", "wall_time", "duration", "e2e_latency", "request_latency", "ttft",
+                  "time_to_first_token", "tpot", "itl", "inter_token_latency", "time_per_output_token"),
     "device_time_s": ("device_time", "gpu_time", "kernel_time", "cuda_time"),
     "energy_j": ("energy",),
     "throughput_tok_s": ("throughput", "tokens_per_second", "tps", "tok_s"),
@@ -52,6 +52,7 @@ STEMS: Mapping[str, str] = MappingProxyType({stem: name for name, stems in _STEM
 
 PHASE_OF_STEM = MappingProxyType(
     {
+        **dict.fromkeys(("e2e_latency", "request_latency"), "request"),
         **dict.fromkeys(("ttft", "time_to_first_token"), "prefill"),
         **dict.fromkeys(("tpot", "itl", "inter_token_latency", "time_per_output_token"), "decode"),
     }

@@ -1,4 +1,4 @@
-"""Outputs of other tools as runs: llama-bench, optimum-benchmark, load generators, vLLM's start-up logs.
+"""Outputs of other tools as runs: llama.cpp's benchmarks, optimum-benchmark, load generators, vLLM's start-up logs.
 
 What a file is shows in its content, not in its name. Anything else is read as a CSV of the schema.
 """
@@ -18,6 +18,7 @@ from roofsim.foundation.units import finite
 from roofsim.runs import load_tests
 from roofsim.runs.columns import METRICS
 from roofsim.runs.fields import count, number, run, stated
+from roofsim.runs.llama_tables import INSERTED, TABLE, inserted, tables
 from roofsim.runs.reading import Bad, Run, Runs, digest, read_csv, refusal
 from roofsim.specs.json_text import parsed
 from roofsim.specs.text import read_text, regular
@@ -34,11 +35,15 @@ def read_runs(path: str, *, skip_bad_rows: bool = False) -> Runs:
     first = head.splitlines()[0] if head.strip() else ""
     if {"n_prompt", "n_gen", "avg_ns"} <= {cell.strip().strip('"') for cell in first.split(",")}:
         return _made(path, skip_bad_rows, llama_bench(csv.DictReader(_text(path).splitlines())))
+    if TABLE.search(text := _text(path) if _is_log(path) else head):
+        return _made(path, skip_bad_rows, _llama(tables(text if _is_log(path) else _text(path))))
+    if INSERTED.search(head):
+        return _made(path, skip_bad_rows, llama_bench(inserted(_text(path))))
     if head.startswith(":::MLLOG"):
         entries = [parsed(line, path) for line in load_tests.MLPERF.findall(_text(path))]
         return _made(path, skip_bad_rows, load_tests.mlperf(entries))
-    if re.search(r"KV cache size|LLM engine|[Mm]odel (loading|weights) took", _text(path) if _is_log(path) else ""):
-        return _made(path, skip_bad_rows, _vllm_log(_text(path)))
+    if _is_log(path) and re.search(r"KV cache size|LLM engine|[Mm]odel (loading|weights) took", text):
+        return _made(path, skip_bad_rows, _vllm_log(text))
     return read_csv(path, skip_bad_rows=skip_bad_rows)
 
 
@@ -62,7 +67,7 @@ def _head(path: str) -> str:
 
 
 def _is_log(path: str) -> bool:
-    return path.endswith((".log", ".txt", ".out"))
+    return path.endswith((".log", ".txt", ".out", ".md"))
 
 
 def _text(path: str) -> str:
@@ -105,25 +110,47 @@ def _from_json(path: str, text: str) -> Iterator[Run | Bad]:
             raise
         data = [parsed(line, path) for line in lines]
     first = data[0] if isinstance(data, list) and data else data
-    if isinstance(first, dict) and "avg_ns" in first:
-        return llama_bench(data if isinstance(data, list) else [data])
+    if isinstance(first, dict) and {"avg_ns", "t_pp"} & set(first):
+        return _llama(data if isinstance(data, list) else [data])
     if isinstance(data, dict) and ("report" in data or {"prefill", "decode"} & set(data)):
         return _optimum(path, data)
     if (found := load_tests.reader_of(path, data)) is not None:
         return found
     raise InputError(
-        f"{path}: JSON of no kind that is known: llama-bench, optimum-benchmark, vLLM's and SGLang's bench_serving, "
+        f"{path}: JSON of no kind that is known: llama-bench, optimum-benchmark, vLLM's and SGLang's benchmarks, "
         "AIPerf, guidellm, inference-perf"
     )
 
 
-def llama_bench(rows: Any) -> Iterator[Run | Bad]:
-    """llama-bench -o csv or json: `pp` is the time of a prompt, `tg` that of so many tokens."""
+def _llama(rows: Any) -> Iterator[Run | Bad]:
+    """Rows of llama-bench, and of llama-batched-bench."""
     for line, row in enumerate(rows, 2):
+        told = {"line": line, **row}
+        yield from batched_bench(told) if "t_pp" in row else llama_bench([told])
+
+
+def batched_bench(row: Mapping[str, Any]) -> Iterator[Run]:
+    """A row of llama-batched-bench: seconds of the prompts of all sequences, and of so many steps of all."""
+    batch, prompt, steps = (count(row, name, least=1) for name in ("pl", "pp", "tg"))
+    common = {
+        "line": row["line"], "device": _device(row.get("gpu_info")), "framework": "llama.cpp", "dtype": "f16",
+        "prompt": prompt, "metric": "latency_s", "note": "tool=llama-batched-bench",
+    }  # fmt: skip
+    read = 1 if str(row.get("is_pp_shared", "0")) in ("1", "true", "True") else batch
+    yield run(**common, phase="prefill", batch=read, context=0, value=number(row, "t_pp"))
+    value = number(row, "t_tg") / steps
+    yield run(**common, phase="decode", batch=batch, context=prompt, generated=steps, value=value)
+
+
+def llama_bench(rows: Any) -> Iterator[Run | Bad]:
+    """llama-bench -o csv or json: `pp` is the time of a prompt, `tg` that of so many tokens, `pp+tg` of both."""
+    for number_of_row, row in enumerate(rows, 2):
+        line = int(row.get("line", number_of_row))
         prompt, generated, depth = (count(row, name, 0) for name in ("n_prompt", "n_gen", "n_depth"))
-        if bool(prompt) == bool(generated):
-            yield Bad(line, "a test of prompt and generation together (-pg) has no single phase; use -p and -n")
+        if not prompt and not generated:
+            yield Bad(line, "a test of no tokens")
             continue
+        request = bool(prompt and generated)  # -pg: the time of a prompt and of so many steps after it
         seconds = number(row, "avg_ns") * 1e-9
         name = Path(str(row["model_filename"])).stem
         flash = str(row.get("flash_attn", "0")).lower()
@@ -137,14 +164,14 @@ def llama_bench(rows: Any) -> Iterator[Run | Bad]:
             line=line,
             device=_device(row.get("gpu_info")) or str(row.get("cpu_info") or ""),
             framework=f"llama.cpp b{row.get('build_number', '')} ({row.get('backends', '')})",
-            model=_without_format(name),
-            phase="prefill" if prompt else "decode",
+            model=_without_format(name) or str(row.get("model_name", "")),
+            phase="request" if request else "prefill" if prompt else "decode",
             dtype="f16",
             weight_dtype=_ggml_format(str(row.get("model_type", "")), name),
             batch=1,
             prompt=prompt,
             context=depth,
-            generated=generated,
+            generated=generated + request,  # the first comes with the prompt
             metric="latency_s",
             value=seconds if prompt else seconds / generated,
             note=";".join(notes),
@@ -169,7 +196,7 @@ def _ggml_format(kind: str, stem: str) -> str:
     """`llama 8B Q4_K - Medium` is q4_k_m, `gpt-oss 20B MXFP4 MoE` mxfp4_moe."""
     if "MXFP4 MoE" in kind:
         return "mxfp4_moe"
-    match = re.search(r"(I?Q\d\w*|BF16|F16|all F32)(?: - (Small|Medium|Large))?", kind)
+    match = re.search(r"(NVFP4|[IT]?Q\d\w*|BF16|F16|all F32)(?: - (Small|Medium|Large))?", kind)
     if match:
         size = f"_{match[2][0]}" if match[2] else ""
         return f"{match[1].removeprefix('all ')}{size}".lower()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 from typing import Any
 
 from roofsim.foundation.errors import InputError
@@ -34,9 +35,11 @@ def reader_of(path: str, data: Any) -> Found | None:
     if "load_summary" in first and "successes" in first:
         return (each for result in _several(data) for each in _inference_perf(result))
     if "avg_latency" in first:
+        return (_bench_latency(result) for result in _several(data))
+    if {"elapsed_time", "total_num_tokens"} <= set(first):
         raise InputError(
-            f"{path}: vLLM's latency benchmark does not write the model and the lengths; save the result of "
-            "`vllm bench serve --max-concurrency 1` instead"
+            f"{path}: vLLM's throughput benchmark writes how long all requests took together, of what lengths it does "
+            "not; save the result of `vllm bench serve` or of `vllm bench latency` instead"
         )
     return None
 
@@ -47,13 +50,13 @@ def _several(data: Any) -> Sequence[Mapping[str, Any]]:
 
 def _served(
     *, framework: str, model: str, concurrency: int, prompt: int | None, generated: int | None, ttft: float | None,
-    tpot: float | None, alone: bool | None = None, **notes: object,
+    tpot: float | None, **notes: object,
 ) -> Found:  # fmt: skip
     """The rows of one load: `concurrency` is 0 where requests come at a rate, times are in seconds.
 
     One request at a time is a plain run, more are serving.
     """
-    alone = concurrency == 1 if alone is None else alone
+    alone = concurrency == 1
     note = ";".join(f"{key}={value}" for key, value in notes.items() if value not in (None, ""))
     common = {
         "framework": framework.strip(),
@@ -69,6 +72,13 @@ def _served(
         yield run(**common, phase="prefill", context=0, value=ttft)
     if tpot is not None and generated != 1:  # there is no step after a single token
         yield run(**common, phase="decode", context=prompt, value=tpot)
+
+
+def _bench_latency(data: Mapping[str, Any]) -> Run:
+    """`vllm bench latency --output-json`: seconds of a batch from its prompts to its last tokens; no more is told."""
+    times = [stated(finite, "latencies", each) for each in data.get("latencies") or ()]
+    value = median(times) if times else number(data, "avg_latency")
+    return run(framework="vllm", phase="request", metric="latency_s", value=value)
 
 
 def _rate(value: object) -> str:

@@ -18,9 +18,6 @@ DEVICES = "devices"
 UNKNOWN = re.compile(r"not (stated|visible|known)")
 """What a name says that leaves open which device it is."""
 
-MAKERS = ("nvidia", "amd", "intel", "google", "geforce", "tesla", "radeon")
-"""Words before a name that it does without."""
-
 OTHERS = re.compile(r"ti|super|max|pro|ultra|laptop|mobile|d|xt|xtx|nvl|pcie|sxm\d?|\d{4}[a-z]*")
 """Words after a name that make it that of another device: another kind of it, or the number of a processor."""
 
@@ -45,7 +42,7 @@ def device_named(words: str, mode: str = "", clock: str = "") -> str:
     """
     base, _, behind = words.partition("@")
     parts = _parts(base)
-    while parts and parts[0] in MAKERS and _known(parts) is None:
+    while parts and parts[0] in library.MAKERS and _known(parts) is None:
         parts = parts[1:]
     name = None if UNKNOWN.search(words) else _known(parts)
     if name is None:
@@ -76,7 +73,7 @@ def _fits(name: str, rest: Sequence[str]) -> bool:
     if rest and OTHERS.fullmatch(rest[0]) and not only_clocks:
         return False
     sizes = [float(match[1]) for word in rest if (match := re.fullmatch(r"(\d+)gb", word))]
-    one_size = device.kind == "gpu" or device.vendor == "NVIDIA"
+    one_size = device.kind in ("gpu", "accelerator") or device.vendor == "NVIDIA"
     return not one_size or all(abs(size * 2**30 / device.memory.capacity.value - 1) < 0.1 for size in sizes)
 
 

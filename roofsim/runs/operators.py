@@ -91,8 +91,8 @@ class Sizes:
 Builder = Callable[[Sizes, Precision, Runtime], tuple[Kernel, ...]]
 
 
-def _fused(function: CostFunction, sizes: Mapping[str, Number], name: str = "op") -> tuple[Kernel, ...]:
-    return (fused.kernel(Operator(name, function, sizes)),)
+def _fused(function: CostFunction, sizes: Mapping[str, Number]) -> tuple[Kernel, ...]:
+    return (fused.kernel(Operator("op", function, sizes)),)
 
 
 def _linear(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import csv
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from itertools import chain
 from pathlib import Path
 from sys import intern
 from types import MappingProxyType
@@ -97,6 +98,9 @@ class Runs:
 FLAGS = ("suspect", "host_contended")
 """Keys of a note that say a figure should not be scored."""
 
+DELIMITERS = ",;\t"
+"""What may stand between cells: spreadsheets write semicolons where a comma is the decimal sign."""
+
 SHOWN = 10
 """How many wrong lines a message lists."""
 
@@ -104,11 +108,11 @@ _MISSING = ("", "-", "–", "na", "n/a", "nan", "none", "null")
 """Cells that state nothing."""
 
 
-def read_csv(path: str, *, skip_bad_rows: bool = False, keep: Callable[[Run], bool] | None = None) -> Runs:
+def read_csv(path: str, *, skip_bad_rows: bool = False) -> Runs:
     """The runs of a CSV file.
 
     Raises InputError if it is no such file, lacks a column, or has wrong rows: each is named by its line, unless
-    they are to be skipped. `keep` drops runs as they are read, which saves memory for large files.
+    they are to be skipped.
     """
     bad: list[Bad] = []
     kept: list[Run] = []
@@ -116,7 +120,7 @@ def read_csv(path: str, *, skip_bad_rows: bool = False, keep: Callable[[Run], bo
         for found in _rows(path, file):
             if isinstance(found, Bad):
                 bad.append(found)
-            elif keep is None or keep(found):
+            else:
                 kept.append(found)
     if bad and not skip_bad_rows:
         raise InputError(refusal(path, bad))
@@ -145,8 +149,10 @@ class _Layout:
 
 
 def _rows(path: str, file: Iterator[str]) -> Iterator[Run | Bad]:
-    reader = csv.reader(file)
-    header = next((cells for cells in reader if any(cell.strip() for cell in cells)), None)
+    before, first = next(((i, line) for i, line in enumerate(file) if line.strip(" \t\r\n,;")), (0, ""))
+    delimiter = max(DELIMITERS, key=first.count)
+    reader = csv.reader(chain([first], file), delimiter=delimiter)
+    header = next(reader, None) if first else None
     if header is None:
         raise InputError(f"{path}: is empty; a header and rows are expected, such as: device,model,phase,metric,value")
     layout = _layout(path, header)
@@ -155,10 +161,12 @@ def _rows(path: str, file: Iterator[str]) -> Iterator[Run | Bad]:
         if not any(cell.strip() for cell in cells):
             continue
         any_row = True
-        line = reader.line_num
+        line = before + reader.line_num
         if len(cells) != len(header):
             yield Bad(line, f"{len(cells)} cells under {len(header)} columns")
             continue
+        if delimiter == ";":
+            cells = [cell.replace(",", ".") if re.fullmatch(r"\s*\d+,\d+\s*", cell) else cell for cell in cells]
         try:
             yield from _runs(line, cells, layout)
         except ValueError as error:
@@ -289,7 +297,7 @@ def _size(name: str, text: str) -> int | None:
 
 def _value(each: Measured, text: str) -> float:
     try:
-        number = finite(text.replace(",", "") if re.fullmatch(r"\d{1,3}(,\d{3})+(\.\d*)?", text) else text)
+        number = finite(text.replace(",", "") if re.fullmatch(r"[1-9]\d{0,2}(,\d{3})+(\.\d*)?", text) else text)
     except ValueError as error:
         raise ValueError(f"{each.metric}: {error}") from None
     if number <= 0:

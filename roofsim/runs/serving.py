@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import field, replace
 from typing import NamedTuple
 
+from roofsim.foundation.schema import variant
 from roofsim.foundation.units import finite
 from roofsim.foundation.values import dataclass
 from roofsim.prediction.loop import ENDLESS, Loop, Otherwise, apart_of, otherwise, over, served
@@ -24,14 +25,16 @@ class Tool:
     """A tool that sets a server up and loads it; None stands for the server's own.
 
     Each user asks `rounds` times. A step has `spare` tokens beside a prompt and a token of each user. `share` is, by
-    the runtime, what of the memory that weights leave is for the cache, `caches` the encoding of the cache by the dtype
-    of a row. `chat` says that prompts go through a chat's template, whose tokens are not counted. Lengths are those
-    that are stated, or drawn evenly from the `shortest` share of them on, so that users drift apart.
+    the runtime, what of the memory that weights leave is for the cache, `reserve` what of the device the server takes,
+    `caches` the encoding of the cache by the dtype of a row. `chat` says that prompts go through a chat's template,
+    whose tokens are not counted. Lengths are those that are stated, or drawn evenly from the `shortest` share of them
+    on, so that users drift apart.
     """
 
     rounds: float | None = None
     spare: int | None = None
     share: Mapping[str, float] = field(default_factory=dict)
+    reserve: Mapping[str, float] = field(default_factory=dict)
     caches: Mapping[str, str] = field(default_factory=dict)
     chat: bool = False
     shortest: float = 1.0
@@ -50,8 +53,10 @@ TOOLS = (
         r"aiconfigurator",
         # genai_perf_runner.py: 10 requests a user to /v1/chat/completions, after a warm-up of two;
         # generator/rule_plugin/*.rule: steps of max_batch_size + isl + 500 tokens, a batch of the concurrency;
-        # templates of extra_engine_args.yaml: free_gpu_memory_fraction; task: profile fp8 has its cache in fp8
-        Tool(10, 500, {"tensorrt-llm": 0.8}, {"fp8": "fp8"}, chat=True),
+        # templates of extra_engine_args.yaml: free_gpu_memory_fraction; task: profile fp8 has its cache in fp8.
+        # What SGLang was given is in none of its files: 0.8 is read from one of six rows of serving_h100_tp1.csv
+        # (1,024 + 128 tokens of Qwen3-32B: 5.2 of 16 users had places), and is what TensorRT-LLM is given
+        Tool(10, 500, {"tensorrt-llm": 0.8}, {"sglang": 0.8}, {"fp8": "fp8"}, chat=True),
     ),
 )
 """Tools by a pattern of the column `source`, as their public code has it."""
@@ -118,6 +123,9 @@ def load_of(run: Run, s: Setup, w: Workload) -> Load:
     requests = _count(run, "requests")
     rounds = max(requests / users, 1.0) if requests else tool.rounds or ENDLESS
     each = max(users / lanes(s), 1)
+    if s.runtime.id in tool.reserve:
+        memory = variant(s.runtime.memory, reserve=tool.reserve[s.runtime.id])
+        s = replace(s, runtime=variant(s.runtime, memory=memory))
     room = room_of(s, w, engine, tool.share.get(s.runtime.id))
     back = float(room.put_back(min(each, engine.sequences)))
 

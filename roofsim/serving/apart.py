@@ -17,7 +17,7 @@ from roofsim.foundation.errors import InputError
 from roofsim.foundation.values import dataclass
 from roofsim.model.split import Split
 from roofsim.prediction.limits import largest
-from roofsim.prediction.server import engine_of, lanes, sequences_held
+from roofsim.prediction.server import engine_of, lanes, room_of
 from roofsim.prediction.setup import ALONE, Setup
 from roofsim.prediction.steps import prefill
 from roofsim.serving.quantiles import FIGURES, PERCENTILES
@@ -212,7 +212,7 @@ class Apart:
     def held(self) -> int:
         """Sequences that there is room for, or that run at once."""
         engine = engine_of(self.s)
-        return min(sequences_held(self.s, self.w, engine), engine.sequences)
+        return min(room_of(self.s, self.w, engine).sequences(), engine.sequences)
 
     def pools(self, slo: Sequence[Promise] = (), slow: Slow = AS_PREDICTED) -> Pools:
         """The rates that keep what is promised, with replicas alike in both pools."""

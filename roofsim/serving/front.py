@@ -22,17 +22,16 @@ from roofsim.prediction.intervals import Interval
 from roofsim.prediction.loop import ENDLESS, Apart
 from roofsim.prediction.results import plain
 from roofsim.prediction.server import in_flight
+from roofsim.serving.choices import Choice, named
+from roofsim.serving.server import Server
 from roofsim.serving.slo import Promise
-from roofsim.serving.steady import Server, closed
+from roofsim.serving.steady import closed
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     Array = NDArray[np.float64]
-
-Choice = Mapping[str, str | int]
-"""How a model is served, by name: weights, cache, tp ..."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -352,11 +351,6 @@ def on_what(servers: Sequence[tuple[Choice, Server]]) -> str:
 
 def _said(slo: Sequence[Promise]) -> str:
     return ", ".join(map(str, slo))
-
-
-def named(choice: Choice) -> str:
-    """A choice in words."""
-    return ", ".join(f"{name} {value}" if isinstance(value, int) else str(value) for name, value in choice.items())
 
 
 def _kept(each: _Seen, slo: Sequence[Promise]) -> Any:

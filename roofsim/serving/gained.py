@@ -10,7 +10,9 @@ from roofsim.foundation.values import dataclass
 from roofsim.prediction.intervals import Interval, scatter, within
 from roofsim.serving.front import seen
 from roofsim.serving.rounds import batches
-from roofsim.serving.steady import Served, Server, closed, doubted_step, glance_at
+from roofsim.serving.served import Served
+from roofsim.serving.server import Server
+from roofsim.serving.steady import closed, doubted_step, glance_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,14 +25,14 @@ from roofsim.prediction.steps import decode, prefill
 
 if TYPE_CHECKING:
     from roofsim.serving.chain import Chain
-    from roofsim.serving.steady import Server
+    from roofsim.serving.server import Server
 
 APART = 1.5
 """How far apart the numbers of sequences are at which steps are looked at; between two, times are interpolated."""
 RARE = 1e-4
 """What is so much rarer than the most frequent number of sequences does not count."""
 SURE = 0.8
-"""The share of what is answered at most up to which simulations agree (docs/queues.md)."""
+"""The share of what a full engine answers up to which simulations agree (docs/queues.md)."""
 LEVEL = 0.01
 """A number of sequences that is more frequent than its neighbours counts from this part of the most frequent one on."""
 PERCENTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
@@ -422,7 +422,9 @@ class Solved:
         """What makes all this less sure."""
         found = []
         if self.rate * self.server.lanes > SURE * self.server.capacity:
-            found.append(f"beyond {SURE:.0%} of what is answered at most, times are less sure than their intervals say")
+            found.append(
+                f"beyond {SURE:.0%} of what a full engine answers, times are less sure than their intervals say"
+            )
         levels = self._shared.levels
         if len(levels) > 1:
             found.append(

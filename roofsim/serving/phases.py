@@ -34,8 +34,8 @@ from roofsim.serving.apart import (
     step_promised,
 )
 from roofsim.serving.inside import SHARES, Beside, Inside
+from roofsim.serving.server import Server
 from roofsim.serving.slo import SEARCH, Promise, find
-from roofsim.serving.steady import Server
 from roofsim.specs.workload import Workload
 
 LAYOUTS = ("mixed", "inside", "apart")
@@ -154,7 +154,7 @@ def phases(
 class _Found:
     """What the layouts answer, each with the setup that does; with what the sharing and the pools are."""
 
-    mixed: tuple[float, Setup]
+    mixed: tuple[float, Server]
     inside: tuple[Beside | None, float, Setup]
     pools: Pools
     pooled: tuple[Setup, Setup]
@@ -172,7 +172,7 @@ class _Found:
     @property
     def divided(self) -> dict[str, str]:
         """Among which devices the model is, in words."""
-        of = (self.mixed[1], self.inside[2], *self.pooled)
+        of = (self.mixed[1].s, self.inside[2], *self.pooled)
         return {name: in_words(s.split) or ALONE for name, s in zip(DIVIDED, of, strict=True)}
 
 
@@ -188,8 +188,8 @@ def found(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wi
     return _Found(_in_mixed(setups, w, slo), _inside(setups, w, slo, wire), *_apart(setups, w, slo, wire))
 
 
-def _in_mixed(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise]) -> tuple[float, Setup]:
-    return max(((_mixed(s, w, slo), s) for s in setups), key=lambda each: each[0])
+def _in_mixed(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise]) -> tuple[float, Server]:
+    return max(((_mixed(server, slo), server) for server in (Server(s, w) for s in setups)), key=lambda each: each[0])
 
 
 def _inside(
@@ -215,7 +215,7 @@ def laid(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wir
     shares = [at.share] if at else SHARES
     alone, apart = Apart(s, w, wire), zip(_slow(one.s, w), _slow(other.s, w), strict=True)
     of = {
-        "mixed": _ends_of_mixed(here.mixed[1], w, slo),
+        "mixed": _ends_of_mixed(here.mixed[1], slo),
         "inside": _ordered(*(beside(Inside(s, w), alone, slo, end, shares)[1] for end in _slow(s, w)), rate),
         "apart": _ordered(
             *(pools(one, other, slo, Slow(first.prompt, second.step)).goodput for first, second in apart),
@@ -255,21 +255,21 @@ def beside(
     return best, most
 
 
-def _mixed(s: Setup, w: Workload, slo: Sequence[Promise]) -> float:
+def _mixed(server: Server, slo: Sequence[Promise]) -> float:
     """What mixed steps of a device answer; nothing where they cannot keep what is promised."""
     try:
-        return SEARCH["rate"](Server(s, w), slo)[0] / s.devices
+        return SEARCH["rate"](server, slo)[0] / server.s.devices
     except InputError:
         return 0.0
 
 
-def _ends_of_mixed(s: Setup, w: Workload, slo: Sequence[Promise]) -> Interval:
+def _ends_of_mixed(server: Server, slo: Sequence[Promise]) -> Interval:
     """Its interval."""
     try:
-        low, high = find(Server(s, w), slo, "rate").interval
+        low, high = find(server, slo, "rate").interval
     except InputError:
         return 0.0, 0.0
-    return low / s.devices, high / s.devices
+    return low / server.s.devices, high / server.s.devices
 
 
 def _slow(s: Setup, w: Workload) -> tuple[Slow, Slow]:
@@ -304,25 +304,6 @@ def _turn(setups: Sequence[Setup], w: Workload, slo: Sequence[Promise], wire: Wi
         else:
             high = middle
     return high
-
-
-def setups_of(
-    ways: Mapping[str, Sequence[int]], made: Callable[[dict[str, int]], Setup]
-) -> tuple[list[Setup], dict[str, str]]:
-    """A setup for every way to divide the model, and of several those that cannot be, with why.
-
-    Raises InputError if none can.
-    """
-    found, refused = [], {}
-    for ranks in product(*ways.values()):
-        split = dict(zip(ways, ranks, strict=True))
-        try:
-            found.append(made(split))
-        except InputError as error:
-            refused[", ".join(f"{way} {n}" for way, n in split.items() if list(ways[way]) != [1])] = str(error)
-    if not found:
-        raise InputError(next(iter(refused.values())))
-    return found, refused
 
 
 def wire_of(s: Setup, link: float | None = None) -> tuple[Wire, str]:

@@ -16,7 +16,9 @@ from roofsim.prediction.limits import largest
 from roofsim.prediction.server import in_flight
 from roofsim.prediction.setup import check_divided
 from roofsim.serving.quantiles import FIGURES
-from roofsim.serving.steady import Served, Server, closed, figure, full, glance, glance_at, longer, open_loop
+from roofsim.serving.served import Served
+from roofsim.serving.server import Server
+from roofsim.serving.steady import closed, figure, full, glance, glance_at, longer, open_loop
 from roofsim.specs.cluster import Cluster
 from roofsim.specs.device import Device
 

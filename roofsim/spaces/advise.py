@@ -255,7 +255,9 @@ def _stacks(runtime: Any, devices: Sequence[Device]) -> list[tuple[Runtime, list
     pairs = [(stack, [each for each in devices if stack.written_for(each.vendor, each.kind)]) for stack in known]
     for each in devices:
         if not any(each in fitting for _, fitting in pairs):
-            raise InputError(f"no usual runtime is written for {each.id}; name some with --runtime")
+            raise InputError(
+                f"no usual runtime is written for {each.id}; name some with --runtime (ideal is of any device)"
+            )
     return [(stack, fitting) for stack, fitting in pairs if fitting]
 
 

@@ -132,9 +132,9 @@ class Runner:
         """What the choices of an axis are called: specs by their own names, whatever alias they were asked by."""
         return tuple(label(axis.name, each, self._specs) for each in axis.values)
 
-    def first_cases(self, most: int = MOST_KEPT) -> Iterator[tuple[int, ...]]:
+    def first_cases(self) -> Iterator[tuple[int, ...]]:
         """The choices of the first cases, to look at what all have."""
-        return islice(product(*(range(len(each)) for each in self.space.choices)), most)
+        return islice(product(*(range(len(each)) for each in self.space.choices)), MOST_KEPT)
 
     def part(self, number: int) -> Part:
         """One part of the study."""

@@ -58,6 +58,8 @@ class Peak(Spec):
     matrix products, and so of a prefill. A dtype that is not listed is one that the device cannot multiply."""
     fp16_accumulation: Rate | None = None
     """Peak of products in fp16 that are summed up in fp16, where it is another one."""
+    nvfp4: bool = True
+    """Whether its fp4 units take nvfp4, blocks of 16 with a scale in fp8, beside mxfp4."""
     vector: Mapping[Literal["fp32", "fp16"], Rate]
     """Peaks of the vector units by dtype: the time of softmax and scans, and of products in fp32 where no matrix unit
     takes them. fp32 must be there."""
@@ -118,8 +120,9 @@ class Device(Documented):
     vendor: str
     """Who makes it: with its kind, what is expected of such devices (NVIDIA gpu), and which runtimes are written for
     it."""
-    kind: Literal["gpu", "soc", "cpu"]
-    """A card, a chip that shares its memory with a processor, or a processor alone."""
+    kind: Literal["gpu", "soc", "cpu", "accelerator"]
+    """A card, a chip that shares its memory with a processor, a processor alone, or a card that draws no graphics and
+    runs no program that is written for such (TPU, Gaudi)."""
     year: Count | None = None
     """The year in which it came out; decides nothing."""
     memory: Memory

@@ -32,10 +32,10 @@ class Facts(Spec):
     `run_by` names the implementation that runs the family instead, `lowering` the module of `roofsim.lowering` for it.
     `kept_embeddings` are copies of the embeddings that Python scopes hold while the layers run, with the input of a
     layer and the normed input of a part; if it is not stated, nothing is held that is not needed. `once_kernels`,
-    `layer_kernels` and `scan_kernels` count small kernels at the start of a pass, in each layer, and before a chunked
-    scan, `activation_kernels` those of an activation without a gate. `written_out` lists what takes many kernels
-    where others call one. `multipliers` are by the role of a product. `fp32_stream` keeps the residual stream in
-    fp32, `fp32_logits` copies the logits to it. `joins_rotary` joins rotated parts of heads with what is not rotated.
+    `layer_kernels` and `scan_kernels` count small kernels at the start of a pass, in each layer, and around a scan,
+    `activation_kernels` those of an activation without a gate. `written_out` lists what takes many kernels where
+    others call one. `multipliers` are by the role of a product. `fp32_stream` keeps the residual stream in fp32,
+    `fp32_logits` copies the logits to it. `joins_rotary` joins rotated parts of heads with what is not rotated.
     `always_masked` builds a mask wherever the runtime builds any; `drops_cache` returns no cache from a plain call;
     `whole_cache` keeps all keys and values of layers that see only a window of them, `fp32_state` recurrent states in
     fp32 where the runtime has them in the model's dtype.

@@ -23,12 +23,12 @@ def product_of(name: str, runtime: Runtime, device: Device) -> Product:
         told = f"{runtime.id or runtime.name} has no kernels for weights in {name}{f' ({why})' if why else ''}"
         raise Unsupported(f"{told}; {_others(runtime, device)}")
     for each in kernels:
-        if _runs(each, device):
+        if _runs(each, device, name):
             return each
     units = " or ".join(kernels)
     raise Unsupported(
         f"{runtime.id or runtime.name} multiplies weights in {name} on {units} units, of which "
-        f"{device.id or device.name} has none; {_others(runtime, device)}"
+        f"{device.id or device.name} has none that take it; {_others(runtime, device)}"
     )
 
 
@@ -56,11 +56,13 @@ def _family(encoding: str) -> str | None:
     return ENCODINGS[encoding].family if encoding in ENCODINGS else encoding
 
 
-def _runs(product: Product, device: Device) -> bool:
+def _runs(product: Product, device: Device, name: str) -> bool:
+    if product == "fp4" and "nvfp4" in _encodings(name) and not device.peak.nvfp4:
+        return False
     return product not in ACTIVATION_BYTES or product in device.peak.matrix
 
 
 def _others(runtime: Runtime, device: Device) -> str:
     """What would be right: the formats that the runtime has kernels for on this device."""
-    known = [name for name in WEIGHT_FORMATS if any(_runs(each, device) for each in _kernels(name, runtime))]
+    known = [name for name in WEIGHT_FORMATS if any(_runs(each, device, name) for each in _kernels(name, runtime))]
     return f"there it takes {', '.join(known)} (see --runtime for other stacks)"

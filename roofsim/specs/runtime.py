@@ -45,6 +45,9 @@ class AttentionPolicy(Spec):
     """Heads of all sequences up to which cuDNN's kernel splits the keys up."""
     tiles: Literal["common", "device"] = "common"
     """Kernels that are made for the tiles of a device that has larger ones (device), or have 64 rows (common)."""
+    one_call: bool = False
+    """Whether single tokens go through in one call with prompts, on NVIDIA devices with tiles of 64 rows, where each
+    head of each then has a tile of its own."""
     each_head: bool = False
     """Whether, on devices with fp8 units, a step of one sequence has a kernel that shares no keys between heads."""
     kv_heads: Literal["grouped", "repeated"] = "grouped"
@@ -118,6 +121,8 @@ class MemoryPolicy(Spec):
     reserve: Annotated[float, Limit(gt=0, le=1)] | None = None
     """Share of the device that is taken at the start and filled with blocks of cache: what does not go into it does not
     fit."""
+    beside: bool = False
+    """Whether that share, of what the driver leaves, is for weights and cache alone, and all else lies beside it."""
     block: PositiveInt = 1
     """Tokens of a block of cache."""
     chunk: PositiveInt | None = None
@@ -126,6 +131,8 @@ class MemoryPolicy(Spec):
     """The same on devices with more memory."""
     large_from: Bytes | None = None
     """Memory from which on it is that."""
+    small: tuple[str, ...] = ()
+    """Words of the names of devices that are taken to have less, whatever they have."""
     side_by_side: PositiveInt | None = None
     """Tokens that are handed over together: a chunk has equal parts of all their prompts."""
     mixed: bool = False

@@ -15,8 +15,6 @@ from roofsim.specs.calibration import HOST_MATTERS
 from roofsim.specs.workload import Workload
 from roofsim.studies.over_length import bands, lengths_of
 
-PHASES = ("prefill", "decode")
-
 
 @dataclass(frozen=True, slots=True)
 class OfKind:

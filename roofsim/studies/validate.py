@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -64,7 +65,8 @@ class Row:
 class Score:
     """How well one kind of figure is predicted: sizes of relative errors over `rows` rows, and their median sign.
 
-    `coverage` is the share of the measurements inside the intervals of their predictions.
+    `coverage` is the share of the measurements inside the intervals of their predictions, nan where these are of no
+    width: counts are exact and claim no more.
     """
 
     device: str
@@ -274,8 +276,8 @@ def scores(rows: Sequence[Row]) -> Iterator[Score]:
     for key, mine in sorted(groups.items()):
         errors = np.array([row.error for row in mine])
         sizes = np.abs(errors)
-        inside = [row.covered for row in mine]
+        inside = [row.covered for row in mine if row.interval[0] < row.interval[1]]
         yield Score(
             *key, len(mine), float(np.median(sizes)), float(np.quantile(sizes, 0.9)), float(sizes.max()),
-            float(np.median(errors)), sum(inside) / len(inside),
+            float(np.median(errors)), sum(inside) / len(inside) if inside else math.nan,
         )  # fmt: skip

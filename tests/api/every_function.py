@@ -72,6 +72,7 @@ def one_model() -> list[str]:
         OTHER, MEASURED, concurrency=4, draft="eagle", accept=[0.8, 0.5], draft_tokens=2, rollback="replay"
     )
     assert fast.row.drafts is not None
+    assert fast.server.drafts is not None
     assert fast.row.drafts.made == 1 + 0.8 + 0.5
     most: roofsim.Serving = roofsim.serve(OTHER, MEASURED, slo="ttft.p95=1s", find="rate", weights="bf16", tp=2)
     assert most.found is not None
@@ -88,6 +89,10 @@ def one_model() -> list[str]:
         tp=[1, 2],
     )
     assert fronts.points[0].user > fronts.points[-1].user
+    drafted: roofsim.ServingFront = roofsim.serve_front(
+        MODEL, MEASURED, concurrency=[1, 8], draft="ngram", accept=0.8, draft_tokens=2, prefix="512", hit_rate=0.5
+    )
+    assert {each.choice["draft"] for each in drafted.points} == {"ngram"}
     t: roofsim.StepTime = roofsim.step_time(MODEL, DEVICE, "ideal", dtype="fp16")
     step, joules = t.of(8, 1000.0, 1, 512)
     steps, _ = t.of(np.array([1, 8]), 1000)

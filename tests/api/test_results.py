@@ -73,8 +73,12 @@ ASKED: dict[str, tuple[Callable[[], Any], str]] = {
         f"serve {MODEL} -d h100-sxm -c 4 -p 512 --calibration none",
     ),
     "serve_front": (
-        lambda: roofsim.serve_front(MODEL, "h100-sxm", concurrency=[1, 8], weights=["bf16", "fp8"]),
-        f"serve {MODEL} -d h100-sxm --front -c 1,8 --weights bf16,fp8",
+        lambda: roofsim.serve_front(
+            OTHER, "h100-sxm", concurrency=[1, 8], weights=["bf16", "fp8"], tp=[1, 3], draft="ngram", accept=0.8,
+            draft_tokens=2, prefix=256, hit_rate=0.5,
+        ),
+        f"serve {OTHER} -d h100-sxm --front -c 1,8 --weights bf16,fp8 --tp 1,3 --draft ngram --accept 0.8 -k 2"
+        " --prefix 256 --hit-rate 0.5",
     ),
     "simulate": (
         lambda: roofsim.simulate(MODEL, DEVICE, "ideal", rate=2, cv=2, spread=0.5, requests=20, prompt=64, generate=4),

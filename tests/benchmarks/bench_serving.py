@@ -10,7 +10,7 @@ import time
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.setup import setup
 from roofsim.serving.front import Front, front
-from roofsim.serving.steady import Server
+from roofsim.serving.server import Server
 from roofsim.specs.workload import workload
 
 FORMATS = (None, "fp8", "int8-channel", "int4-g128")

@@ -104,7 +104,7 @@ def test_what_the_benchmark_times_is_what_single_predictions_say():
 def test_a_search_over_ways_to_serve_costs_few_passes_a_point():
     # measured: 70 of the passes of thirty operations, under a second for 100,000 points; about four times as much
     from roofsim.serving.front import seen
-    from roofsim.serving.steady import Server
+    from roofsim.serving.server import Server
 
     server = Server(setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(prompt=1024, generate=256))
     seen(server, {}, [1], [1])

@@ -132,6 +132,7 @@ def test_a_shipped_calibration_that_fits_is_used_and_named(data, roofsim):
         ("-d h200-sxm -r transformers-5-eager", "h100-sxm@transformers-5 is of h100-sxm"),
         ("-d rtx-4090 -r transformers-5-eager", "h100-sxm@transformers-5 is of h100-sxm"),
         ("-d a100-sxm-80gb -r vllm", "a100-sxm-80gb@vllm-operators is of single operators"),
+        ("-d rtx-5090 -r vllm", "h100-sxm@vllm is of h100-sxm"),
         ("-d rtx-4090 -r mamba-ssm", ""),
         ("-d raspberry-pi-5 -r transformers-4.52-eager --host desktop", ""),
     ],

@@ -87,7 +87,8 @@ LIMITS = {
 ROOFLINE = {
     "schema": {1}, "model": str, "device": str, "runtime": str, "calibration": (str, None),
     "basis": {"prior", "calibrated"}, "ridge_point": NUMBER,
-    "operators": [{"time": NUMBER, "flop_rate": NUMBER, "intervals": {"time": [NUMBER], "flop_rate": [NUMBER]}}],
+    "operators": [{"time": NUMBER, "flop_rate": NUMBER, "basis": {"prior", "calibrated"},
+                   "intervals": {"time": [NUMBER], "flop_rate": [NUMBER]}}],
 }  # fmt: skip
 
 

@@ -103,3 +103,10 @@ def loads(line, text, columns, *, whole):
     for head, cells in columns.items():
         for sort in sorts(cells):
             assert wanted.get(sort, lambda x: x.dropna().map(type).eq(str).all())(frame[head]), (line, head)
+
+
+@pytest.mark.parametrize("command", ["predict", "limits", "crossover", "roofline", "compare"])
+def test_a_table_of_intervals_says_what_they_rest_on(roofsim, command):
+    for device, basis in (("rtx-4090", "calibrated"), ("rtx-5090", "prior")):
+        columns = table(roofsim(f"{command} Qwen2.5-0.5B mamba2-780m -d {device} -f csv"))
+        assert basis in columns["basis"]

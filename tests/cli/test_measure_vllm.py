@@ -104,15 +104,16 @@ def test_a_point_that_fails_costs_no_other(log, data, monkeypatch, how, end, sai
     assert result["left"] == 0
 
 
-def test_an_engine_that_does_not_come_up_fails_all_of_a_model_and_no_other(log, data, monkeypatch):
+def test_an_engine_that_does_not_come_up_fails_all_of_a_model_and_no_other(log, here, attempt, monkeypatch):
     monkeypatch.setenv("FAKE_VLLM", "start")
-    result = data(f"{MEASURE} mamba2-780m --prompts 128,1k")
-    assert {(row["model"], row["metric"]) for row in result["rows"]} == {
-        ("Qwen2.5-0.5B", "failed"), ("mamba2-780m", "failed")
-    }  # fmt: skip
-    assert len(result["rows"]) == 8
+    result = attempt(f"{MEASURE} mamba2-780m --prompts 128,1k")
+    found = rows(here)
+    assert {(row["model"], row["metric"]) for row in found} == {("Qwen2.5-0.5B", "failed"), ("mamba2-780m", "failed")}
+    assert len(found) == 8
     assert len(asked(log)) == 2
-    assert "no kernel image" in result["rows"][0]["note"]
+    assert "no kernel image" in found[0]["note"]
+    assert result.exit_code == 1
+    assert "no kernel image" in result.stderr.splitlines()[-1]
 
 
 def test_the_reason_of_an_engine_that_does_not_come_up_is_looked_for_in_its_log(log, data, monkeypatch):
@@ -120,6 +121,44 @@ def test_the_reason_of_an_engine_that_does_not_come_up_is_looked_for_in_its_log(
     result = data(f"{MEASURE} --prompts 128,1k")
     assert {row["metric"] for row in result["rows"]} == {"oom"}
     assert all("OutOfMemoryError" in row["note"] for row in result["rows"])
+
+
+def test_what_is_longer_than_vllm_has_memory_for_leaves_what_is_shorter(log, data, monkeypatch):
+    monkeypatch.setenv("FAKE_VLLM", "long@5000")
+    result = data(f"{MEASURE} --prompts 128,4k,8k,16k")
+    ended = {(int(row["prompt_len"]), row["metric"]) for row in result["rows"] if row["phase"] != "load"}
+    assert ended == {(128, "latency_s"), (4096, "latency_s"), (8192, "oom"), (16384, "oom")}
+    assert [each["engine"]["max_model_len"] for each in asked(log)] == [16384 + 32 + 2 + 1, 4096 + 32 + 2]
+    assert result["left"] == 0
+
+
+def test_an_engine_that_dies_at_every_point_is_started_twice_and_again_only_if_asked(log, here, attempt, monkeypatch):
+    monkeypatch.setenv("FAKE_VLLM", "dies")
+    assert attempt(f"{MEASURE} --prompts 128,1k,4k,8k").exit_code == 1
+    assert [row["metric"] for row in rows(here) if row["phase"] != "load"] == ["failed"] * 8
+    assert len(asked(log)) == 2
+    monkeypatch.delenv("FAKE_VLLM")
+    attempt(f"{MEASURE} --prompts 128,1k,4k,8k")
+    assert len(asked(log)) == 2
+    attempt(f"{MEASURE} --prompts 128,1k,4k,8k --again")
+    assert [row["metric"] for row in rows(here) if row["phase"] != "load"] == ["latency_s"] * 8
+
+
+def test_memory_that_is_taken_is_waited_for_once_and_no_row_says_that_a_model_failed(
+    log, here, attempt, data, monkeypatch
+):
+    monkeypatch.setattr("roofsim.measure.vllm.PAUSE", 0.0)
+    monkeypatch.setenv("FAKE_VLLM", "taken@always")
+    result = attempt(f"{MEASURE} --prompts 128")
+    assert (result.exit_code, len(asked(log))) == (2, 2)
+    assert "2.0/23.6 GiB" in result.stderr
+    assert not (here / "my.csv").exists()
+    log.unlink()
+    monkeypatch.setenv("FAKE_VLLM", "taken")
+    found = data(f"{MEASURE} --prompts 128 --gpu-memory-utilization 0.8")["rows"]
+    assert {row["metric"] for row in found} == {"kv_cache_tokens", "weights_bytes", "latency_s"}
+    assert [each["engine"]["gpu_memory_utilization"] for each in asked(log)] == [0.8, 0.8]
+    assert "gpu_memory_utilization=0.8" in found[0]["note"]
 
 
 def test_another_model_is_refused(log, attempt, monkeypatch):

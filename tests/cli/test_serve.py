@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
@@ -35,6 +36,13 @@ def test_what_was_found_stands_beside_the_steady_state(roofsim):
     assert largest["slo"] == {"ttft.p95": 1.0, "itl.mean": 0.05}
     assert found["load"]["concurrency"] == largest["value"]
     assert largest["interval"][0] < largest["value"] < largest["interval"][1]
+
+
+def test_users_who_do_not_fill_an_engine_may_get_more_than_a_full_one_answers(roofsim):
+    few, many = (" ".join(roofsim(f"{LLAMA} -c {n}").split()) for n in (8, 200))
+    assert "do not fill" not in few
+    said = re.search(r"A full engine answers (\S+) requests a second, one that these users do not fill (\S+);", many)
+    assert float(said[1]) < float(said[2])
 
 
 def test_several_loads_and_formats_are_rows(roofsim):
@@ -85,7 +93,7 @@ def test_a_front_falls_from_the_fastest_for_a_user(roofsim):
         ("-c 0", "'0' is not a whole number"),
         ("--rate 0", "rate: 0 requests a second"),
         ("--rate many", "is not a number of requests a second"),
-        ("--rate 1000", "1000 requests a second are more than Llama-3.1-8B on h100-sxm answers: 26.33 at most"),
+        ("--rate 1000", "1000 requests a second are more than Llama-3.1-8B on h100-sxm answers once it is full: 26.33"),
         ("-c 1 --rate 1", "two kinds of load"),
         ("-c 1 --objectives user", "--objectives: are of a front"),
         ("--front -c 1 --objectives usd", "--objectives: no 'usd'"),

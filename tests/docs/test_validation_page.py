@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import importlib.util
+import math
 import re
+import sys
 from pathlib import Path
 
 import pytest
 
+from roofsim import library
 from roofsim.studies.validate import validate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,3 +67,37 @@ def test_a_verdict_follows_from_the_numbers_beside_it(cells):
         plain = words.partition(";")[0]
         below = max((bound for bound in bounds.values() if bound < bounds[plain]), default=0)
         assert below - 0.05 <= size <= bounds[plain] + 0.05
+
+
+@pytest.fixture(scope="module")
+def tools():
+    """The module that writes the page."""
+    sys.path.append(str(ROOT / "tools"))
+    try:
+        spec = importlib.util.spec_from_file_location("validation_page", ROOT / "tools" / "validation_page.py")
+        page = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(page)
+    finally:
+        sys.path.remove(str(ROOT / "tools"))
+    return page
+
+
+@pytest.mark.parametrize(
+    ("rows", "error", "coverage", "said"),
+    [
+        (4, 0.5, 0.1, "(50%)"), (5, 0.5, 0.88, "**do not trust** 50%"), (5, 0.1, math.nan, "**good** 10%"),
+        (5, 0.2, 0.67, "**fair** 20%, intervals hold 67%"),
+    ],
+)  # fmt: skip
+def test_a_cell_says_where_intervals_hold_too_few(tools, rows, error, coverage, said):
+    assert tools.judged(rows, error, f"{error:.0%}", coverage) == said
+
+
+def test_devices_and_software_that_nobody_measured_have_a_line_for_each_class_that_was_left_out(tools):
+    known = library.population()
+    rows = tools.elsewhere(known).rows
+    assert len(rows) == sum(bool(group.left_out) for group in known.groups)
+    line = next(row for row in rows if row[0] == "NVIDIA gpu" and "vllm" in row[1])
+    (group,) = (g for g in known.groups if (g.devices, g.runtimes) == ("NVIDIA gpu", "serving"))
+    (decode,) = (x for x in group.left_out if (x.of, x.phase, x.metric) == ("device", "decode", "latency_s"))
+    assert f"{decode.median_error:.0%} ({decode.bias:+.0%})" in line[3]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from roofsim import library, predict
+from roofsim.foundation.errors import Unsupported
 from roofsim.model.weights import WEIGHT_FORMATS
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode
@@ -78,7 +79,27 @@ def test_every_format_has_a_stack_that_runs_it(fmt: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fmt", "told"), [("fp8", "bits each in Llama-3.1-8B, multiplied on fp8 units"), ("awq", "in Llama-3.1-8B)")]
+    ("device", "runtime", "fmt", "told"),
+    [
+        ("h100", "vllm", "fp8", "multiplied on fp8 units)"),
+        ("h100", "vllm", "awq", "unpacked to bf16)"),
+        ("a100", "vllm", "fp8", "unpacked to bf16)"),
+        ("h100", "llama.cpp", "q4_k_m", "multiplied as int8)"),
+        ("apple-m4", "llama.cpp-metal", "q8_0", "multiplied as fp16)"),
+        ("raspberry-pi-5", "llama.cpp-cpu", "q8_0", "multiplied as int8)"),
+        ("rtx-4090", "llama.cpp-b2824", "q4_k_m", "unpacked to bf16)"),
+        ("b200", "vllm", "nvfp4", "multiplied on fp4 units)"),
+        ("mi355x", "vllm", "nvfp4", "unpacked to bf16)"),
+        ("mi355x", "ideal", "mxfp4", "multiplied on fp4 units)"),
+        ("h100", "llama.cpp", "fp16", "(16 bits each in Llama-3.1-8B)"),
+    ],
 )
-def test_a_prediction_says_on_which_units_weights_are_multiplied(fmt: str, told: str) -> None:
-    assert any(told in words for words in predict("Llama-3.1-8B", "h100", "vllm", weight_format=fmt).assumptions)
+def test_a_prediction_says_what_weights_are_multiplied_as(device: str, runtime: str, fmt: str, told: str) -> None:
+    assert any(told in words for words in predict("Llama-3.1-8B", device, runtime, weight_format=fmt).assumptions)
+
+
+def test_units_that_do_not_take_nvfp4_are_no_units_for_it() -> None:
+    with pytest.raises(
+        Unsupported, match="weights in nvfp4 on fp4 units, of which mi355x has none that take it; there"
+    ):
+        predict("Llama-3.1-8B", "mi355x", "sglang", weight_format="nvfp4")

@@ -16,8 +16,10 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.loop import ENDLESS, Apart, Engine, Loop, served
 from roofsim.prediction.setup import setup
+from roofsim.serving.quantiles import FIGURES
+from roofsim.serving.server import Server
 from roofsim.serving.slo import broken, find, promises
-from roofsim.serving.steady import FIGURES, Server, closed, figure, longer, open_loop
+from roofsim.serving.steady import closed, figure, longer, open_loop
 from roofsim.specs.workload import workload
 
 approx = pytest.approx
@@ -150,7 +152,7 @@ def test_rates_take_longer_the_nearer_they_are_to_what_is_answered():
 
 
 def test_a_rate_above_what_is_answered_is_said_to_be_so():
-    with pytest.raises(InputError, match=r"more than .* answers: [\d.]+ at most \(ended by"):
+    with pytest.raises(InputError, match=r"more than .* answers once it is full: [\d.]+ \(ended by"):
         open_loop(server(), 1.01 * server().capacity)
 
 

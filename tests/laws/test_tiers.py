@@ -20,7 +20,7 @@ from roofsim.prediction.fitted import chosen
 from roofsim.prediction.offload import offloaded, served
 from roofsim.prediction.request import compile_request, predict_request
 from roofsim.prediction.setup import Setup, setup
-from roofsim.serving.steady import Server
+from roofsim.serving.server import Server
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import Workload, workload
 from roofsim.studies.tiers import divisions

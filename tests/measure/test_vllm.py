@@ -43,7 +43,7 @@ def answers(tmp_path: Path, points: list[tuple[int, int]], parameters: int = PAR
 
 def test_a_decode_step_is_one_of_all_sequences_however_long_their_prompts_take(tmp_path: Path) -> None:
     up, *told = answers(tmp_path, [(1, 32), (4, 32), (8, 120), (2, 48), (9, 120)])
-    assert up == {"is": "engine", "version": "0.23.0", "blocks": 64, "block_size": 16}
+    assert up == {"is": "engine", "version": "0.23.0", "blocks": 80, "block_size": 16}
     by = {(each["batch"], each["tokens"]): each for each in told if each["is"] != "at"}
     # a step takes 1 s and 1 ms a token
     assert by[1, 32]["prefill"] == pytest.approx([1.032] * 2)
@@ -53,7 +53,7 @@ def test_a_decode_step_is_one_of_all_sequences_however_long_their_prompts_take(t
     assert by[8, 120]["prefill"] == pytest.approx([15 + 0.96] * 2)
     assert by[8, 120]["decode"] == pytest.approx([1.008] * 2)
     assert (by[2, 48]["is"], by[9, 120]["is"]) == ("oom", "oom")
-    assert "1,024 tokens" in by[9, 120]["said"]
+    assert "1,280 tokens" in by[9, 120]["said"]
 
 
 def test_another_model_than_we_describe_is_refused(tmp_path: Path) -> None:

@@ -29,12 +29,13 @@ from roofsim.serving.front import seen
 from roofsim.serving.gained import with_gain
 from roofsim.serving.rounds import Speculating, batches
 from roofsim.serving.scheduler import Engine, Live, Rules, rules
+from roofsim.serving.server import Server
 from roofsim.serving.shapes import SIBLINGS, SIBLINGS_SPREAD, Shape, chain, levels, of_rank, tree
 from roofsim.serving.simulation import Load, simulate
 from roofsim.serving.slo import SEARCH, promises
 from roofsim.serving.speculation import speculation
 from roofsim.serving.states import again, copies, moved
-from roofsim.serving.steady import Server, closed, glance, open_loop
+from roofsim.serving.steady import closed, glance, open_loop
 from roofsim.serving.timed import with_graphs, within_step
 from roofsim.specs.workload import workload
 

@@ -45,6 +45,7 @@ from roofsim.model.step import Pass, Phase, Precision, Routing
 from roofsim.specs.runtime import Runtime
 
 EVERY = TOKENS * D
+DELTA = {"kind": "gated_delta", "key_heads": 2, "value_heads": 4, "key_dim": 3, "value_dim": 5, "chunk": 4}
 
 
 def product(d_in: int) -> Own:
@@ -338,13 +339,18 @@ def test_graphs_are_made_for_few_tokens_for_every_eight_and_from_256_on_for_ever
 
 def test_what_a_prefill_launches_beside_its_graphs_is_attention_and_the_end() -> None:
     parts = [GQA, SSM, GATED]
-    inside = {"cache_append", "attention", "o_proj", "conv", "scan", "ssm_gate", "out_proj", "lm_head"}
+    inside = {"cache_append", "attention", "o_proj", "conv", "scan", "ssm_gate", "lm_head"}
     assert launched(runtime("vllm"), replace(PREFILL, logits="last"), *parts) == inside
     assert launched(runtime("vllm"), replace(STEP, logits="last"), *parts) == {"lm_head"}
-    # the projections of a gated short convolution are between graphs with it
-    short = {"in_proj", "conv", "out_proj"}
+    # gated short convolutions and selective scans are between graphs with their projections
+    short = {"in_proj", "input_gate", "conv", "output_gate", "out_proj"}
     found = launched(runtime("vllm"), replace(PREFILL, logits="last"), {"kind": "short_conv", "channels": 10}, GATED)
     assert found == short | {"lm_head"}
+    found = launched(runtime("vllm"), replace(PREFILL, logits="last"), SELECTIVE, GATED)
+    assert found == {"in_proj", "conv", "x_proj", "dt_proj", "scan", "out_proj", "lm_head"}
+    # of a delta rule the norm begins the next graph
+    found = launched(runtime("vllm"), replace(PREFILL, logits="last"), DELTA, GATED)
+    assert found == {"conv", "scan", "output_norm", "lm_head"}
     for stack in (runtime("vllm", host={"captured": None}), runtime("vllm", host={"captured": 5})):
         everything = launched(stack, PREFILL, *parts)
         assert everything > inside | {"norm_1", "q_proj", "rotary", "down_proj", "final_norm", "embedding"}
@@ -373,8 +379,33 @@ def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
     gated = {"ssm_gate": [Own("stream", triton=True)]}
     check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]} | conv | gated)
     check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]} | conv | gated)
-    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [Own("scan")]} | conv)
-    check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [Own("stream", triton=True)]})
+    # of 2 x new tokens the inputs, steps and gates of 6 channels go to rows, B and C of 4 states; D and a bias to fp32
+    rows = [
+        tiny(2),
+        each("transpose", 2 * new * 6, ACT, ACT, count=3),
+        each("transpose", 2 * new * 4, ACT, ACT, count=2),
+    ]
+    out = {"out_proj": [product(6), each("stream", (8 if new == 3 else 2) * D, ACT, ACT)]}  # six are padded to eight
+    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [*rows, Own("scan")]} | conv | out)
+    check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [tiny(1), Own("stream", triton=True)]})
+
+
+def test_a_serving_engine_joins_and_copies_the_result_of_a_short_convolution() -> None:
+    part = {"kind": "short_conv", "channels": 12}
+    for p, tokens in ((PREFILL, 6), (STEP, 2)):
+        joined, out = each("stream", tokens * 12, ACT, ACT), each("stream", tokens * D, ACT, ACT)
+        found = {"in_proj": [product(D)], "input_gate": [Own("stream")], "out_proj": [joined, product(12), out]}
+        check(network(part), runtime("vllm", host={"captured": None}), p, found)
+
+
+def test_a_serving_engine_multiplies_what_goes_into_the_state_space_layers_of_falcon_h1() -> None:
+    width = 2 * 4 * 3 + 2 * 2 * 5 + 4  # z and x, B and C of two groups, a step for each head
+    scaled = each("stream", TOKENS * width, ACT, ACT)
+    stack = runtime("vllm", host={"captured": None})
+    check(
+        network(SSM, family="falcon_h1"), stack, PREFILL, {"in_proj": [product(D), scaled], "out_proj": [product(12)]}
+    )
+    check(network(SSM, family="mamba2"), stack, PREFILL, {"in_proj": [product(D)]})
 
 
 @pytest.mark.parametrize("name", ["mamba-ssm", "transformers-4.52-eager"])
@@ -954,12 +985,12 @@ def test_queries_fill_tiles_and_the_keys_of_a_token_are_cut_into_parts_of_128() 
 
 
 def test_a_serving_engine_normalises_before_a_delta_rule_whose_heads_go_through_their_chunks() -> None:
-    part = {"kind": "gated_delta", "key_heads": 2, "value_heads": 4, "key_dim": 3, "value_dim": 5, "chunk": 4}
-    model, keys = network(part, family="qwen3_5"), TOKENS * 2 * 3
+    model, keys = network(DELTA, family="qwen3_5"), TOKENS * 2 * 3
     normalised = each("stream", keys, ACT, ACT, flops=3, count=2)  # queries and keys
     rule = Own("delta", blocks=2 * 4, padding=4 / 3)
-    check(model, runtime("vllm"), PREFILL, {"scan": [normalised, tiny(), rule]})
-    check(model, runtime("vllm"), STEP, {"scan": [Own("stream", blocks=2 * 4, triton=True)]})
+    check(model, runtime("vllm"), PREFILL, {"scan": [tiny(8), normalised, tiny(), rule]})
+    check(model, runtime("vllm"), STEP, {"scan": [tiny(3), Own("stream", blocks=2 * 4, triton=True)]})
+    check(network(DELTA), runtime("vllm"), PREFILL, {"scan": [normalised, tiny(), rule]})
     check(model, runtime("ideal"), STEP, {"scan": [Own("delta", blocks=2 * 4)]})
     check(model, runtime("ideal"), Pass(2, 8, 0, PRECISION), {"scan": [Own("delta", blocks=2 * 4)]})
     check(model, runtime("ideal"), Pass(2, 2, 0, PRECISION), {"scan": [Own("delta", blocks=2 * 4, padding=4 / 2)]})

@@ -190,6 +190,22 @@ def test_a_round_without_room_between_prompts_has_less_of_a_gap():
     assert (fuller.mixed, fuller.round, fuller.gap, fuller.between) == (22, 22, 0, 0)
 
 
+def test_who_finds_no_place_in_a_burst_waits_for_half_of_the_others() -> None:
+    """Twelve come at once for four places: a third of them begins at once, others wait for none to two rounds."""
+    queued = loop(ASYNC, 12, 1000, 10, running=4)
+    burst = queued.until_first(1)
+    alone = loop(ASYNC, 4, 1000, 10).until_first(1)
+    assert sum(burst) == pytest.approx(2 / 3 * (queued.first + queued.waits) + 1 / 3 * sum(alone) + queued.round)
+    # ten requests of each: one in ten is of the burst
+    assert sum(queued.until_first(10)) == pytest.approx(
+        29 / 30 * (queued.first + queued.waits) + 1 / 30 * sum(alone) + 2 * queued.round * 19 / 20
+    )
+    # of what is generated only the last four are answered with nobody behind them
+    last = loop(ASYNC, 4, 1000, 10).gaps(1)
+    for one, all_, of_last in zip(queued.gaps(1), queued.gaps(ENDLESS), last, strict=True):
+        assert one == pytest.approx(2 / 3 * all_ + 1 / 3 * of_last, abs=0.02)
+
+
 def test_steps_are_passes_of_all_their_sequences():
     s = setup("Qwen2.5-0.5B", "h100-sxm", "vllm")
     w = settled(s, workload(prompt=1500, generate=20, logits="last"))

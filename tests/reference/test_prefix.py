@@ -15,7 +15,8 @@ from roofsim.prediction.request import settled
 from roofsim.prediction.setup import setup
 from roofsim.serving.open import Steps
 from roofsim.serving.prefix import Prefix, Shared
-from roofsim.serving.steady import Server, closed, open_loop
+from roofsim.serving.server import Server
+from roofsim.serving.steady import closed, open_loop
 from roofsim.specs.workload import workload
 
 EXACT = pytest.approx

@@ -9,6 +9,7 @@ import pytest
 from counting.launches import FP32, GATED, GQA, PREFILL, SSM, STEP, network, runtime
 from counting.rows import ACT, CACHE, STORED, VECTOR, WEIGHT, D
 
+from roofsim import library
 from roofsim.engine.passes import ahead_work, serving_work
 from roofsim.lowering.kernels import Kernel
 from roofsim.lowering.step import lower
@@ -36,9 +37,10 @@ def operators(model: Architecture, p: Pass) -> dict[str, list[Operator]]:
     return found
 
 
-def launched(model: Architecture, stack: Runtime, p: Pass, name: str) -> list[Kernel]:
+def launched(model: Architecture, stack: Runtime, p: Pass, name: str, device: str | None = None) -> list[Kernel]:
     """The kernels of an operator in a pass, those of all groups one after the other."""
-    return [k for row in lower(model, stack, p) for o, found in row if o.name == name for k in found.kernels if k.count]
+    rows = lower(model, stack, p, library.device(device) if device else None)
+    return [k for row in rows for o, found in row if o.name == name for k in found.kernels if k.count]
 
 
 def test_what_goes_token_by_token_sees_all_tokens_and_reads_its_weights_once() -> None:
@@ -93,6 +95,42 @@ def test_one_launch_takes_caches_and_attention_of_all_sequences() -> None:
     assert queries.cost.state == 2 * 7 * 2 * 6 * CACHE
 
 
+def test_single_tokens_beside_prompts_have_a_tile_for_each_head_in_flash_attention_2() -> None:
+    """Two tokens with four heads each, which see seven keys; of 64 rows one is wanted, of 7 + 64 keys seven."""
+    stack = runtime("vllm", **NO_GRAPHS)
+    prompts, single = launched(network(GQA), stack, MIXED, "attention", "a100-sxm-80gb")
+    assert (single.blocks, single.rows, single.spread, single.joined) == (2 * 4, 1, 1, True)
+    assert single.padding == pytest.approx(64 * (7 + 64) / 7)
+    assert prompts == launched(network(GQA), stack, LAST, "attention", "a100-sxm-80gb")[0]
+    # not in a step without prompts, nor where kernels are others
+    alone = replace(STEP, logits="last")
+    assert [k.name for k in launched(network(GQA), stack, alone, "attention", "a100-sxm-80gb")][1] == "attention"
+    other = runtime("vllm", **NO_GRAPHS, attention={"one_call": False})
+    for on, found in (("mi300x", stack), ("h100-sxm", stack), ("a100-sxm-80gb", other)):
+        assert all(k.padding < 64 for k in launched(network(GQA), found, MIXED, "attention", on)[1:])
+
+
+def test_attention_with_sinks_has_tiles_of_16_rows_where_flash_attention_2_would_run() -> None:
+    """Of an A100; heads of two key heads are grouped by two, and a tile takes as long as one of 64 rows."""
+    model, stack = network(GQA | {"sinks": True}), runtime("vllm", **NO_GRAPHS)
+
+    def found(p: Pass, device: str = "a100-sxm-80gb") -> list[Kernel]:
+        return launched(model, stack, p, "attention", device)
+
+    # 96 tokens behind 1,000: 192 rows are whole tiles, and the last one of keys is half full of 1,048.5
+    (long,) = found(Pass(2, 96, 1000, LAST.precision, logits="last"))
+    assert (long.blocks, long.rows, long.triton) == (2 * 2, 2 * 96, True)
+    assert long.padding == pytest.approx(4 * (1048.5 + 64) / 1048.5)
+    # six rows of three tokens in a tile of 16, and two of one token
+    prompts, single = found(MIXED)
+    assert prompts.padding == pytest.approx(64 / 6 * (6 + 64) / 6)
+    assert (single.blocks, single.rows, single.spread, single.padding) == (2 * 2, 2, 1, 64 / 2)
+    # steps without prompts split keys, Hopper has FlashAttention-3
+    whole, summed = found(replace(STEP, context=1023, logits="last"))
+    assert (whole.spread, whole.padding, whole.triton, summed.name) == (8, 1, True, "sum of splits")
+    assert not any(k.triton for k in found(MIXED, "h100-sxm"))
+
+
 def test_state_space_layers_run_prompts_and_single_tokens_apart() -> None:
     stack = runtime("vllm", **NO_GRAPHS)
     kernels = launched(network(SSM), stack, MIXED, "scan")
@@ -105,15 +143,15 @@ def test_state_space_layers_run_prompts_and_single_tokens_apart() -> None:
     assert not any(k.joined for k in latent)
 
 
-def test_a_token_beside_prompts_is_a_chunk_of_the_delta_rule() -> None:
+def test_tokens_beside_prompts_are_updates_of_the_delta_rule() -> None:
     model, stack = network(DELTA, family="qwen3_next"), runtime("vllm", **NO_GRAPHS)
     (scan,) = {o.name for row in model.rows(MIXED) for o in row.operators if o.function.__name__ == "delta_rule"}
-    prompts, single = launched(model, stack, LAST, scan), launched(model, stack, MIXED, scan)[-3:]
-    assert launched(model, stack, MIXED, scan)[:-3] == prompts
-    assert [k.name for k in single] == [k.name for k in prompts] == ["normalise", "decay", scan]
-    assert all(k.joined for k in single)
-    assert (single[-1].like, single[-1].padding) == ("delta", 64)
-    assert single[0].cost.activations == 2 * 1 * 2 * 3 * 2 * ACT  # keys of two tokens, read and written
+    prompts, found = launched(model, stack, LAST, scan), launched(model, stack, MIXED, scan)
+    assert found[: len(prompts)] == prompts
+    assert [k.name for k in prompts] == ["states and layout", "normalise", "decay", scan]
+    assert [(k.name, k.like, k.joined) for k in found[len(prompts) :]] == [
+        ("states and layout", "stream", False), (scan, "stream", False),
+    ]  # fmt: skip
 
 
 def test_groups_of_a_phase_share_their_launches() -> None:

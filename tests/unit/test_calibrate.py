@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -27,7 +28,7 @@ from roofsim.specs.files import build, dump, read_mapping
 from roofsim.specs.workload import workload
 from roofsim.studies.crossover import compare_setups
 from roofsim.studies.limits import limits
-from roofsim.studies.validate import validate_runs
+from roofsim.studies.validate import Row, scores, validate_runs
 
 H100 = library.device("h100-sxm")
 STACK = Stack(H100, library.runtime("transformers-5-eager"), library.host("h100-vm"))
@@ -425,3 +426,13 @@ def test_intervals_cover_what_they_say_on_runs_of_the_model():
     found = coverage(STACK, ROWS, new, range(6), noise=0.1)
     assert 0.84 <= found.parameters <= 1
     assert 0.84 <= found.predictions <= 1
+
+
+def test_counts_claim_no_interval_and_are_covered_by_none():
+    row = Row(2, "d", "r", "m", "load", 1, 1, "weights_bytes", 10.0, 11.0, (), (11.0, 11.0))
+    (score,) = scores([row])
+    assert (score.rows, score.median_error) == (1, pytest.approx(0.1))
+    assert math.isnan(score.coverage)
+    times = [replace(row, metric="latency_s", interval=ends) for ends in ((9.0, 12.0), (10.5, 12.0))]
+    (score,) = scores(times)
+    assert score.coverage == 0.5

@@ -106,3 +106,16 @@ def test_products_summed_up_in_fp16_have_their_own_peak_where_there_is_one():
     assert server.matrix_peak("fp16", "fp16") == server.matrix_peak("fp16")
     new, old = (setup("Llama-3.2-1B", card, name).machine("fp16") for name in ("llama.cpp", "llama.cpp-b2824"))
     assert old.matrix_rate == pytest.approx(2 * new.matrix_rate, rel=0.01)
+
+
+@pytest.mark.parametrize(
+    "name", ["jetson-orin-nano-8gb", "jetson-orin-nx-16gb", "jetson-agx-orin-32gb", "jetson-agx-orin-64gb"]
+)
+def test_a_mode_of_fewer_units_and_lower_clocks_draws_as_much_less(name: str) -> None:
+    full = library.device(name)
+    whole = full.power.dynamic.value if full.power.dynamic else full.power.tdp.value * 0.9
+    for mode in library.modes(name):
+        d = library.device(f"{name}@{mode}")
+        if d.id != full.id:
+            part = d.units.value * d.clock.value / (full.units.value * full.clock.value)
+            assert d.power.dynamic.value == pytest.approx(whole * part, rel=0.03), d.id

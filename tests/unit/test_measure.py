@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import count
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, Unsupported
-from roofsim.measure import build, meters, passes, session
+from roofsim.measure import build, meters, passes, programs, session
 from roofsim.measure.configs import FAMILIES, config_fields, stacked
 from roofsim.measure.meters import Counter, Memory, energy_of
 from roofsim.measure.passes import Measured, Protocol
@@ -287,3 +288,24 @@ def test_reference_code_in_place_of_kernels_is_said_and_on_a_gpu_is_no_measureme
     assert all(r["note"].split(";")[-1] == "kernels=fallback" for r in first.rows)
     bench = SimpleNamespace(built=fake["model"], stack=SimpleNamespace(on="cuda"))
     assert session.fallback_note(bench) == "kernels=fallback;suspect=1"  # type: ignore[arg-type]
+
+
+def test_sigterm_ends_a_measurement_as_ctrl_c_does_and_nothing_else():
+    before = signal.getsignal(signal.SIGTERM)
+    with pytest.raises(KeyboardInterrupt), programs.told_to_end():
+        signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("Traceback\n  raise RuntimeError(\nRuntimeError: no kernel\nexit\n", "RuntimeError: no kernel"),
+        ("a.B.CError: first\nthen\nValueError: second\n", "ValueError: second"),
+        ("load\nmain: error: failed to load\nllama_free\n", "main: error: failed to load"),
+        ("one\ntwo\n", "two"),
+        ("", "said nothing"),
+    ],
+)
+def test_of_what_a_program_said_last_the_reason_is_the_line_that_tells_most(said, told):
+    assert programs.Ended(1, said, False).reason == f"ended with 1: {told}"

@@ -15,8 +15,9 @@ from roofsim.foundation.schema import variant
 from roofsim.foundation.units import MAX_COUNT
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
-from roofsim.prediction.limits import cache_capacity, fits, largest
+from roofsim.prediction.limits import cache_capacity, cache_room, fits, largest
 from roofsim.prediction.request import detailed_prefill, predict_request
+from roofsim.prediction.server import engine_of
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, most_tokens, pieces, prefill
 from roofsim.specs.workload import workload
@@ -430,3 +431,25 @@ def test_operators_of_pieces_of_which_one_is_a_single_token_add_up_to_the_prefil
     assert sum(o.time for o in p.operators) == pytest.approx(p.device_time, rel=1e-9)
     assert sum(o.kernels for o in p.operators) == pytest.approx(p.kernels, rel=1e-9)
     assert sum(o.matrix_flops for o in p.operators) == pytest.approx(p.matrix_flops, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("device", "of_a_call", "of_a_step", "sequences"),
+    [("h100-sxm", 16384, 8192, 1024), ("a100-sxm-80gb", 8192, 2048, 256), ("rtx-4090", 8192, 2048, 256)],
+)
+def test_vllm_takes_an_a100_for_a_device_with_little_memory(
+    device: str, of_a_call: int, of_a_step: int, sequences: int
+) -> None:
+    """get_batch_defaults of its engine/arg_utils.py, for LLM and for its server."""
+    s = setup("Qwen2.5-0.5B", device, "vllm")
+    engine = engine_of(s)
+    assert (most_tokens(s), engine.tokens, engine.sequences) == (of_a_call, of_a_step, sequences)
+
+
+def test_sglang_fills_its_share_of_what_the_driver_leaves_with_weights_and_cache():
+    s = setup("Llama-3.1-8B", "h100-sxm", "sglang")
+    left = 0.835 * (79.18 * 2**30 - 500e6) - 2 * 8_030_261_248
+    tokens = cache_capacity(s, workload(dtype="bf16"))
+    assert tokens == pytest.approx(left / (32 * 8 * 128 * 2 * 2), rel=1e-5)
+    # whatever a step computes with lies beside it
+    assert cache_room(s, workload(dtype="bf16"), 64) == cache_room(s, workload(dtype="bf16"), 8192)

@@ -150,6 +150,14 @@ def test_of_a_format_that_was_not_measured_rates_are_as_uncertain_as_in_the_popu
     assert variance(far, {"kernel_time": 1.0}) == variance(orin, {"kernel_time": 1.0}) > 0
 
 
+def test_what_a_fit_knew_only_together_with_rates_is_no_less_certain_than_in_the_population():
+    s = chosen(setup("Llama-3.2-1B", "a100-pcie-80gb", "llama.cpp-b2824"))
+    spread, own = s.priors.spreads["kernel_time"], variance(s, {"kernel_time": 1.0})
+    assert own > spread**2
+    assert variance(doubted(s, "rates"), {"kernel_time": 1.0}) == (s.priors.shown * spread) ** 2
+    assert variance(doubted(s, "scatter"), {"kernel_time": 1.0}) == own
+
+
 def test_the_interval_of_a_format_that_was_not_measured_by_hand(orin):
     """All but the rate at which weights are taken in is known, and a step takes a share of its time for that."""
     w = asked(orin, weight_format="q8_0")

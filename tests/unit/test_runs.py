@@ -120,6 +120,13 @@ def test_a_byte_order_mark_and_empty_lines_do_no_harm(tmp_path):
     assert len(read_csv(str(path)).runs) == 1
 
 
+@pytest.mark.parametrize(("sign", "value"), [(",", "1,234.5"), (";", "1234,5"), (";", " 1234,5 "), ("\t", "1,234.5")])
+def test_cells_are_set_off_as_spreadsheets_do(csv_of, sign, value):
+    row = [*ROW.split(",")[:-2], "throughput_tok_s", f'"{value}"' if sign == "," else value]
+    (found,) = read_csv(csv_of("", HEADER.replace(",", sign), sign.join(row))).runs
+    assert (found.value, found.line, found.prompt) == (1234.5, 3, 4096)
+
+
 def test_notes_hold_pairs_and_flags_with_reasons():
     found = run(note="std=0.1;suspect=1 (first call);free text")
     assert notes(found.note)["std"] == "0.1"
@@ -131,7 +138,6 @@ def test_a_hundred_thousand_rows_are_read(tmp_path):
     path = tmp_path / "many.csv"
     path.write_text(HEADER + "\n" + (ROW + "\n") * 100_000)
     assert len(read_csv(str(path)).runs) == 100_000
-    assert len(read_csv(str(path), keep=lambda r: r.line < 12).runs) == 10
 
 
 # --- what is refused ---
@@ -145,6 +151,7 @@ def test_a_hundred_thousand_rows_are_read(tmp_path):
         ("RTX 4090,m,prefill,e2e,1,64,latency_s,0", "not a positive number"),
         ("RTX 4090,m,prefill,e2e,1,64,latency_s,inf", "'inf' is not finite"),
         ("RTX 4090,m,prefill,e2e,1,64,latency_s,fast", "'fast' is not a number"),
+        ('RTX 4090,m,prefill,e2e,1,64,latency_s,"0,012"', "'0,012' is not a number"),
         ("RTX 4090,m,prefill,e2e,1,64,latency_s,1e9", "is the unit right"),
         ("RTX 4090,m,prefill,e2e,1.5,64,latency_s,1", "batch: '1.5' is not a whole number"),
         ("RTX 4090,m,prefill,e2e,1,-3,latency_s,1", "prompt_len: '-3' is not a whole number"),
@@ -252,7 +259,7 @@ def test_a_filter_of_what_no_row_has_is_answered_with_what_they_have(name, near)
         ("NVIDIA A100-SXM4-80GB", "", "", "a100-sxm4-80gb"),
         ("A100 PCIe 40GB", "", "", "a100-pcie-40gb"),
         ("Tesla V100-SXM2-32GB", "", "", "v100-sxm2-32gb"),
-        ("NVIDIA H100 80GB HBM3", "", "", "h100-80gb"),
+        ("NVIDIA H100 80GB HBM3", "", "", "h100-80gb-hbm3"),
         ("H100 SXM 80GB", "", "", "h100-sxm-80gb"),
         ("RTX 4070 Ti 12GB", "", "", "rtx-4070-ti"),
         ("AMD Ryzen AI Max+ 395 (Strix Halo, 128GB)", "", "", "amd-ryzen-ai-max-395"),
@@ -266,7 +273,7 @@ def test_a_filter_of_what_no_row_has_is_answered_with_what_they_have(name, near)
         ("orin@15W", "", "", "orin@15w"),
         ("Jetson Orin Nano 8GB @ MAXN Super", "", "", "jetson-orin-nano-8gb@maxn"),
         ("jetson-orin-nano-8gb@25w", "25W", "820", "jetson-orin-nano-8gb@25w"),
-        ("NVIDIA H100 80GB HBM3 @ 700 W", "", "", "h100-80gb"),
+        ("NVIDIA H100 80GB HBM3 @ 700 W", "", "", "h100-80gb-hbm3"),
         ("Apple M2 Ultra (76-core GPU, 192GB)", "", "", "apple-m2-ultra"),
         ("Apple M2 Ultra (76-core GPU, 64GB)", "", "", "apple-m2-ultra"),
     ],
@@ -840,11 +847,120 @@ def test_a_prompt_of_llama_cpp_begins_at_its_depth_and_goes_in_the_pieces_it_was
     assert len({key for each in (one, same) for _, key in other.case(each).target.parts}) == 1
 
 
-def test_a_mixed_test_of_llama_bench_is_a_wrong_row(tmp_path):
+def test_a_mixed_test_of_llama_bench_is_a_prompt_and_its_steps(tmp_path):
     (tmp_path / "bench.json").write_text(json.dumps([LLAMA_BENCH, {**LLAMA_BENCH, "n_gen": 128}]))
-    with pytest.raises(InputError, match="line 3: a test of prompt and generation together"):
-        read_runs(str(tmp_path / "bench.json"))
-    assert len(read_runs(str(tmp_path / "bench.json"), skip_bad_rows=True).runs) == 1
+    _, mixed = read_runs(str(tmp_path / "bench.json")).runs
+    assert (mixed.phase, mixed.prompt, mixed.generated, mixed.value) == ("request", 512, 129, 0.07)
+    (tmp_path / "none.json").write_text(json.dumps([{**LLAMA_BENCH, "n_prompt": 0}]))
+    with pytest.raises(InputError, match="a test of no tokens"):
+        read_runs(str(tmp_path / "none.json"))
+
+
+TABLE = """\
+ggml_cuda_init: found 1 CUDA devices:
+  Device 0: NVIDIA GeForce RTX 4090, compute capability 8.9, VMM: yes
+| model                          |       size |     params | backend    | ngl | fa |          test |              t/s |
+| ------------------------------ | ---------: | ---------: | ---------- | --: | -: | ------------: | ---------------: |
+| llama 8B Q4_K - Medium         |   4.58 GiB |     8.03 B | CUDA       |  99 |  1 |         pp512 | 10240.00 ± 60.25 |
+| llama 8B MXFP4 MoE             |   4.58 GiB |     8.03 B | CUDA       |  99 |  0 | tg128 @ d4096 |    125.00 ± 0.55 |
+| llama 8B Q8_0                  |   4.58 GiB |     8.03 B | CUDA       |  99 |  0 |   pp512+tg128 |        640 ± 0.1 |
+
+build: 0a11f8b7a (9119)
+"""
+BATCHED = """\
+|    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |
+|-------|--------|------|--------|----------|----------|----------|----------|----------|----------|
+|   128 |     64 |    8 |   1536 |    0.800 |  1280.00 |    3.200 |   160.00 |    4.000 |   384.00 |
+"""
+
+
+@pytest.mark.parametrize("name", ["bench.md", "bench.txt", "bench"])
+def test_a_table_of_llama_bench_says_all_but_the_model(tmp_path, name):
+    (tmp_path / name).write_text(TABLE, encoding="utf-8")
+    prompt, step, both = read_runs(str(tmp_path / name)).runs
+    assert {(r.device, r.model, r.framework) for r in (prompt, step, both)} == {
+        ("RTX 4090", "", "llama.cpp b9119 (CUDA)")
+    }  # fmt: skip
+    assert [r.weight_dtype for r in (prompt, step, both)] == ["q4_k_m", "mxfp4_moe", "q8_0"]
+    assert (prompt.phase, prompt.prompt, prompt.line) == ("prefill", 512, 5)
+    assert prompt.value == pytest.approx(512 / 10240)
+    assert (step.phase, step.context, step.generated, step.value) == ("decode", 4096, 128, pytest.approx(1 / 125))
+    assert (both.phase, both.prompt, both.generated, both.value) == ("request", 512, 129, pytest.approx(1.0))
+    assert (prompt.notes["fa"], prompt.notes["model_bytes"]) == ("1", f"{round(4.58 * 2**30)}B")
+
+
+def test_models_of_several_tables_keep_what_llama_cpp_calls_them(tmp_path):
+    (tmp_path / "bench.md").write_text(TABLE + TABLE.replace("llama 8B", "qwen2 7B"), encoding="utf-8")
+    assert [r.model for r in read_runs(str(tmp_path / "bench.md")).runs] == ["llama 8B"] * 3 + ["qwen2 7B"] * 3
+
+
+@pytest.mark.parametrize(("cell", "reason"), [("xx512", "test: 'xx512'"), ("pp512", "t/s: 'n/a'")])
+def test_a_cell_of_a_table_that_is_none_is_told(tmp_path, cell, reason):
+    text = TABLE.replace("        pp512", f"        {cell}").replace("10240.00 ± 60.25", "n/a")
+    (tmp_path / "bench.md").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=reason):
+        read_runs(str(tmp_path / "bench.md"))
+
+
+def test_llama_batched_bench_is_read_from_its_table_and_from_json(tmp_path):
+    (tmp_path / "bench.md").write_text(BATCHED)
+    line = {"is_pp_shared": 0, "pp": 128, "tg": 64, "pl": 8, "t_pp": 0.8, "t_tg": 3.2}
+    (tmp_path / "bench.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({**line, "is_pp_shared": 1}))
+    for name in ("bench.md", "bench.jsonl"):
+        prompt, step = read_runs(str(tmp_path / name)).runs[:2]
+        assert (prompt.phase, prompt.batch, prompt.prompt, prompt.value) == ("prefill", 8, 128, 0.8)
+        assert (step.phase, step.batch, step.context, step.generated, step.value) == ("decode", 8, 128, 64, 0.05)
+    shared, step = read_runs(str(tmp_path / "bench.jsonl")).runs[2:]
+    assert (shared.batch, step.batch) == (1, 8)
+
+
+def test_sql_of_llama_bench_is_read(tmp_path):
+    names, values = ", ".join(LLAMA_BENCH), ", ".join(f"'{each}'" for each in LLAMA_BENCH.values())
+    (tmp_path / "bench.sql").write_text(
+        f"CREATE TABLE IF NOT EXISTS test (\n);\n\nINSERT INTO test ({names}) VALUES ({values});\n"
+    )
+    (found,) = read_runs(str(tmp_path / "bench.sql")).runs
+    assert (found.prompt, found.value, found.weight_dtype) == (512, pytest.approx(0.07), "q4_k_m")
+
+
+def test_the_latency_benchmark_of_vllm_is_of_whole_requests_whose_lengths_are_said_beside_it(tmp_path):
+    (tmp_path / "latency.json").write_text(json.dumps({"avg_latency": 9.0, "latencies": [1.5, 1.0, 3.0]}))
+    found = read_runs(str(tmp_path / "latency.json"))
+    (untold,) = found.runs
+    assert (untold.phase, untold.value, untold.framework) == ("request", 1.5, "vllm")
+    reader = Reader("vllm", "rtx-4090", models=[library.architecture("Qwen2.5-0.5B")])
+    for sizes, reason in (({}, "length of the prompt"), ({"prompt": 32}, "how many tokens were generated")):
+        with pytest.raises(Skip, match=reason):
+            reader.case(found.stating(**sizes).runs[0])
+    assert reader.case(found.stating(batch=8, prompt=32, generated=128).runs[0]).group == "latency_s request"
+
+
+def times(*rows: Run) -> list[float]:
+    """Predicted seconds of rows of llama.cpp on an RTX 4090."""
+    reader, s = Reader("llama.cpp", "rtx-4090"), setup("Qwen2.5-0.5B", "rtx-4090", "llama.cpp")
+    found = [reader.case(each).target for each in rows]
+    return [float(t) for t in Program(found, reader.jobs, s.device, s.host, s.runtime).predict({})]
+
+
+def test_a_request_takes_its_prompt_and_a_step_for_each_further_token():
+    both, prompt, first, step = times(
+        run(phase="request", prompt=300, generated=33),
+        run(prompt=300),
+        run(phase="request", prompt=300, generated=1),
+        run(phase="decode", prompt=0, context=300, generated=32),
+    )
+    assert first == prompt
+    assert both == pytest.approx(prompt + 32 * step)
+
+
+def test_a_prompt_behind_others_reads_what_they_left():
+    at = [run(prompt=512, context=depth, framework="llama.cpp b9119") for depth in (0, 512, 16384)]
+    start, near, far = times(*at)
+    assert start < near < far
+    # what a row of a prompt states as its context may be what it comes to
+    assert times(run(prompt=512, context=512)) == [start]
+    (behind,) = times(run(phase="request", prompt=512, context=16384, generated=1))
+    assert behind == far
 
 
 OPTIMUM = {
@@ -928,8 +1044,9 @@ def test_capacity_of_a_log_is_predicted(tmp_path):
         ("{", "not valid JSON"),
         ("[]", "of no kind"),
         ("{}", "of no kind"),
-        ('{"avg_latency": 1}', "does not write the model"),
-        ('[{"avg_ns": 1}]', "cannot be read|KeyError|not an output|together"),
+        ('{"avg_latency": "x"}', "avg_latency: 'x' is not a number"),
+        ('{"elapsed_time": 1, "total_num_tokens": 9}', "of what lengths it does not"),
+        ('[{"avg_ns": 1}]', "cannot be read|KeyError|not an output|no tokens"),
     ],
 )
 def test_json_that_is_no_output_of_a_benchmark_is_refused(tmp_path, text, reason):

@@ -15,7 +15,8 @@ from roofsim.runs.program import Program
 from roofsim.runs.reading import Run
 from roofsim.runs.serving import load_of, mean_length, rate_of, template_of, unstated
 from roofsim.runs.stacks import runtime_of
-from roofsim.serving.steady import Server, closed
+from roofsim.serving.server import Server
+from roofsim.serving.steady import closed
 from roofsim.specs.workload import workload
 
 
@@ -138,6 +139,20 @@ def test_the_share_of_the_memory_that_a_server_took_decides_how_many_it_had_room
     assert {taken - less, more - taken} <= {3, 4}
     # rows whose users all find room are the same with a little less of it
     assert len(otherwise(run(batch=8))) == 5
+
+
+def test_what_a_tool_gives_a_server_of_its_device_is_what_a_run_has_room_in():
+    """Of an H100 SGLang takes 0.835 by itself, and is taken to have been given 0.8.
+
+    That leaves 5.05 and 2.09 GB for requests that hold 0.57 GB in the mean and 0.60 at their end.
+    """
+    own, given = (
+        load_of(row, setup("Qwen3-32B", "h100-sxm", "sglang"), workload(prompt=2048, generate=256)).loop.running
+        for row in (run(model="Qwen3-32B", batch=64, prompt=2048), run(
+            source="x/aiconfigurator@1:silicon.csv id=model_h100_c4_1", model="Qwen3-32B", batch=64, prompt=2048
+        ))
+    )  # fmt: skip
+    assert (own, given) == (8, 3)
 
 
 def test_a_row_knows_what_it_may_have_been():

@@ -20,7 +20,8 @@ from roofsim.serving.events import capacity, serve_events, simulated
 from roofsim.serving.outcome import Simulated, Spread
 from roofsim.serving.prefix import Prefix
 from roofsim.serving.scheduler import Rules, rules
-from roofsim.serving.steady import Server, closed, open_loop
+from roofsim.serving.server import Server
+from roofsim.serving.steady import closed, open_loop
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import workload
 

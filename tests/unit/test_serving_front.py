@@ -16,8 +16,9 @@ from roofsim.prediction.setup import setup
 from roofsim.reports.serve import front_records
 from roofsim.serving import front as fronts
 from roofsim.serving.front import _unbeaten, front, intervals_of, seen
+from roofsim.serving.server import Server
 from roofsim.serving.slo import promises
-from roofsim.serving.steady import Server, closed
+from roofsim.serving.steady import closed
 from roofsim.specs.workload import workload
 
 

@@ -18,7 +18,11 @@ def said(device: str, runtime: str) -> str:
         ("h100-sxm", "llama.cpp-cpu", "llama.cpp-cpu is written for cpu, not for NVIDIA gpu (llama.cpp"),
         ("apple-m4", "llama.cpp", "not for Apple soc (llama.cpp-"),
         ("raspberry-pi-5", "transformers-4.52-eager", "not for Raspberry Pi cpu (transformers-5-cpu is)"),
-        ("tpu-v6e", "vllm", "vllm is written for NVIDIA gpu, NVIDIA soc, AMD gpu, not for Google gpu"),
+        ("tpu-v6e", "vllm", "vllm is written for NVIDIA gpu, NVIDIA soc, AMD gpu, not for Google accelerator"),
+        ("tpu-v6e", "llama.cpp", "llama.cpp is written for NVIDIA gpu, NVIDIA soc, not for Google accelerator"),
+        ("gaudi-3", "llama.cpp-vulkan", "not for Intel accelerator"),
+        ("h100-sxm", "llama.cpp-b4384-cpu", "llama.cpp-b4384-cpu is written for cpu, not for NVIDIA gpu (llama.cpp"),
+        ("raspberry-pi-5", "cuda-graph", "not for Raspberry Pi cpu"),
     ],
 )
 def test_software_on_a_device_that_it_is_not_written_for_is_told_with_what_is(device, runtime, words):
@@ -28,6 +32,18 @@ def test_software_on_a_device_that_it_is_not_written_for_is_told_with_what_is(de
 @pytest.mark.parametrize(("device", "runtime"), [("rtx-4090", "vllm"), ("orin", "ideal"), ("mi300x", "llama.cpp-hip")])
 def test_software_on_a_device_that_it_is_written_for_is_not_remarked_on(device, runtime):
     assert "written for" not in said(device, runtime)
+
+
+def test_software_that_names_no_device_is_an_ideal_alone():
+    assert [name for name in library.names("runtimes") if not library.runtime(name).runs_on] == ["ideal"]
+
+
+@pytest.mark.parametrize(("mib", "told"), [(1800, "1.76 GiB of 1.61 GiB"), (1650.4, "1.612 GiB of 1.61 GiB")])
+def test_what_does_not_fit_by_little_is_told_in_as_many_digits_as_tell(mib, told):
+    fits = roofsim.predict("Qwen2.5-0.5B", "orin", "ideal")
+    changes = ["device.memory.usable=1650MiB", f"runtime.memory.context={mib * 2**20 - fits.memory.reserved:.0f}B"]
+    needs = roofsim.predict("Qwen2.5-0.5B", "orin", "ideal", set=changes).cautions[0]
+    assert needs == f"Does not fit: needs {told} usable (8.00 GiB in all)"
 
 
 def test_every_shipped_calibration_is_of_software_on_a_device_that_it_is_written_for():

@@ -185,7 +185,8 @@ class Attention(Part):
         }
         read = tuple(dict.fromkeys((*(each.name for each in gathered), *source.values())))
         out, held = p.activation_bytes(heads * self.value_dim), self._held(p.context)
-        ops.append(Operator("attention", function, score, out, read, held=held))
+        role = Role.SINKS if self.sinks else None
+        ops.append(Operator("attention", function, score, out, read, held=held, acts_as=role))
         ops += contexts.partial_results(p, self.heads, self.value_dim, self.split)
         ops += contexts.results_merged(p, self.heads, self.value_dim, self.sharers)
         made = ops[-1].name if gathered else "attention"
@@ -196,8 +197,8 @@ class Attention(Part):
             ops += squares_added_up(p, "out_sums", 1, self.split.tp, made)
             ops.append(elementwise(p, "out_norm", pointwise.rms_norm, self.out_width, made, weights=True))
             made = "out_norm"
-        role = Role.ATTENTION_OUT
-        return [*ops, linear(p, "o_proj", self.out_width, d_model, made, bias=self.out_bias, acts_as=role)]
+        ends = Role.ATTENTION_OUT
+        return [*ops, linear(p, "o_proj", self.out_width, d_model, made, bias=self.out_bias, acts_as=ends)]
 
     def _project(self, p: Pass, d_model: int, ops: list[Operator]) -> dict[str, str]:
         """Append the projections and their adapters; the operator that makes queries, keys and values each."""

@@ -37,13 +37,16 @@ def stacked(
 LEAST = 0.075
 """Share of the height of the axes that the name of an area needs, all along it."""
 
+SIZE = CAPTION - 0.5
+"""Size of the letters."""
+
 PLACES = 97
 """Places along an axis at which a name is tried, and at which an area is looked at."""
 
 
 def name_areas(
     axes: Axes, lengths: Sequence[int], parts: Mapping[str, Sequence[float]], colours: Mapping[str, str],
-    words: Mapping[str, str], width: float, size: float = CAPTION - 0.5,
+    words: Mapping[str, str], width: float,
 ) -> set[str]:  # fmt: skip
     """Write the names of areas into them where there is most room for them; which were. `width` is that of the axes in
     inches. The height of the axes is linear.
@@ -56,13 +59,13 @@ def name_areas(
     for name, values in parts.items():
         xs, ys = widened(lengths, values)
         upper = bottom + np.interp(at, np.log2(xs), ys)
-        half = width_of(words[name], size) / (72 * width) / 2 + EDGE
+        half = width_of(words[name], SIZE) / (72 * width) / 2 + EDGE
         rooms = [(_room(along, bottom, upper, x, half), x) for x in along if half <= x <= 1 - half]
         height, x = max(rooms, default=(0.0, 0.0), key=lambda each: (round(each[0] / top, 2), -abs(each[1] - 0.5)))
         if height / top > LEAST:
             inside = abs(along - x) <= half
             middle = (bottom[inside].max() + upper[inside].min()) / 2
-            axes.text(first * (last / first) ** x, middle, words[name], ha="center", va="center", fontsize=size,
+            axes.text(first * (last / first) ** x, middle, words[name], ha="center", va="center", fontsize=SIZE,
                       color=over(colours[name]), bbox={"facecolor": colours[name], "lw": 0, "pad": 1.2})  # fmt: skip
             named.add(name)
         bottom = upper

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from roofsim.foundation import units
 from roofsim.prediction.spoken import words
@@ -50,12 +50,3 @@ def number(value: float, unit: str) -> str:
     if value >= 1024 and value % 1024 == 0:
         return f"{value / 1024:g}k"
     return f"{value:,.0f}" if value % 1 == 0 else units.significant(value)
-
-
-def figure_axis(axes: Axes, name: str, unit: str, values: list[float]) -> None:
-    """An axis of a figure: logarithmic where values differ by more than a factor of ten."""
-    axis = getattr(axes, f"{name}axis")
-    if values and min(values) > 0 and max(values) / min(values) > 10:
-        getattr(axes, f"set_{name}scale")("log")
-    axis.set_major_formatter(FuncFormatter(lambda v, _: text(v, unit)))
-    axis.set_minor_formatter(NullFormatter())

@@ -13,10 +13,10 @@ AROUND = 2**0.5
 """How far an axis goes beyond a single length on both sides."""
 
 
-def over_lengths(axes: Axes, lengths: Sequence[int], words: str = "prompt (tokens)") -> None:
+def over_lengths(axes: Axes, lengths: Sequence[int]) -> None:
     """A logarithmic axis of the lengths; of a single one around it."""
     low, high = (lengths[0], lengths[-1]) if len(lengths) > 1 else (lengths[0] / AROUND, lengths[0] * AROUND)
-    length_axis(axes, low, high, words)
+    length_axis(axes, low, high, "prompt (tokens)")
     if len(lengths) == 1:
         axes.xaxis.set_major_locator(FixedLocator([lengths[0]]))
 

@@ -21,16 +21,19 @@ from roofsim.reports.figures.captions import on, rests_on
 from roofsim.reports.figures.labels import Label, among, settle
 from roofsim.reports.figures.style import heading, ink, look, looks, quantities, subplots
 from roofsim.reports.theme import Theme
-from roofsim.serving.front import OBJECTIVES, Choice, Front, Point, evenly, named
+from roofsim.serving.choices import Choice, named
+from roofsim.serving.front import OBJECTIVES, Front, Point, evenly
+from roofsim.serving.served import Served
+from roofsim.serving.server import Server
 from roofsim.serving.slo import Promise
-from roofsim.serving.steady import Served, Server, closed, open_loop
+from roofsim.serving.steady import closed, open_loop
 from roofsim.specs.workload import Workload
 
 PANELS = (("itl", "time between two tokens"), ("ttft", "time to the first token"))
 USERS, RATES = 28, 20
 """Loads that a line is drawn through."""
 FULL = 0.97
-"""Up to which share of what is answered at most rates are drawn."""
+"""Up to which share of what a full engine answers rates are drawn."""
 MARGIN = 1.15
 """By what factor an axis goes on beyond the values."""
 

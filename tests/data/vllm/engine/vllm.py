@@ -38,7 +38,7 @@ class LLM:
         assert quantization in (None, "fp8")
         self.budget, self.longest, self.vocab = max_num_batched_tokens, max_model_len, config["vocab_size"]
         self.llm_engine = SimpleNamespace(vllm_config=SimpleNamespace(
-            cache_config=SimpleNamespace(num_gpu_blocks=64, block_size=16),
+            cache_config=SimpleNamespace(num_gpu_blocks=80, block_size=16),
             model_config=SimpleNamespace(get_vocab_size=lambda: self.vocab),
         ))  # fmt: skip
 
