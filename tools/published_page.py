@@ -329,6 +329,28 @@ def setting(row: Row) -> str:
 
 BENCHES = (
     Part(
+        "llama.cpp on CUDA: llama-bench on nine NVIDIA devices",
+        ROOT / "data" / "published" / "llamacpp_cuda.csv",
+        "Rows that people published of llama.cpp from November 2025 to October 2026, by `roofsim validate` without a "
+        "calibration. What devices reach is learnt from these rows among others (`tools/learn_priors.py`); how devices "
+        "are predicted whose own rows were left out stands in [Calibration](calibration.md).",
+        (
+            "rows of earlier builds, and steps of several sequences on the DGX Spark (b6918), are predicted and not "
+            "scored: until November 2025 experts were chosen by several kernels and nothing joined after a product, "
+            "until 2026 steps of several sequences were launched kernel by kernel, and 2 to 8 tokens took the tiles of "
+            "prompts to experts",
+            "Qwen2.5-7B in q8_0 on the DGX Spark: prompts take 1.4 times as long as predicted, in all sizes, where "
+            "Gemma-3-4B in q4_0 and Qwen3-30B-A3B in q8_0 do not. We have no reason for it",
+            "RTX 4090, steps of gpt-oss-20b and Qwen3-30B-A3B, all of one pull request: an RTX 6000 Ada, which has "
+            "less bandwidth, does the first a third faster, and another RTX 4090 did the second as much faster with an "
+            "older build, without its head (pull 15631)",
+            "gpt-oss on Blackwell cards: since December 2025 prompts multiply by mxfp4 on the units for fp4 (pull "
+            "17906, a quarter faster); that is not described",
+            "RTX 5090 behind Thunderbolt: its three runs of each prompt are 10 to 23 % apart, so that prompts are not "
+            "scored",
+        ),
+    ),
+    Part(
         "llama.cpp off CUDA: llama-bench on Macs, AMD, Intel and processors",
         ROOT / "data" / "published" / "llamacpp_back_ends.csv",
         "Rows that people published of llama.cpp on Metal, HIP, Vulkan, SYCL and processors, by `roofsim validate` "
