@@ -101,7 +101,7 @@ def machine(
         device.units.value,
         values | dict(changes or {}),
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
-        {unit: rate.value for unit, rate in device.peak.matrix.items()}
+        {str(unit): device.matrix_peak(unit, sums.accumulates) for unit in device.peak.matrix}
         | {"fp32": device.matrix_peak("fp32", rounds=sums.rounds)},
         int(device.overlaps_softmax),
         rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
@@ -131,7 +131,7 @@ class Terms:
 
     `filling` is what computing loses while the device is not yet full, or waits for data. What devices do together
     takes its time on the `network`, in which units and memory do little. The launch takes `least`
-    seconds at least and `most` at most, where there are such limits, whatever they are.
+    seconds at least and `most` at most, where there are such limits, whatever they are; of these, `busy` are worked in.
     """
 
     fixed: Number
@@ -140,6 +140,7 @@ class Terms:
     filling: Number = 0
     least: Number | None = None
     most: Number | None = None
+    busy: Number | None = None
     network: Number | None = None
 
     @property
@@ -156,7 +157,8 @@ class Terms:
         if self.network is not None:
             return maximum(self.compute + self.filling, self.memory)
         beyond = self.time - self.fixed
-        return beyond if self.most is None else maximum(beyond, 0)
+        beyond = beyond if self.most is None else maximum(beyond, 0)
+        return beyond if self.busy is None else minimum(beyond, self.busy)
 
     @property
     def bounds(self) -> Mapping[Bound, Number]:
@@ -262,7 +264,8 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
     if kernel.beneath:
         own = replace(own, least=terms(kernel.beneath, m).time)
     if kernel.instead:
-        own = replace(own, most=sum(each.count * terms(each, m).time for each in kernel.instead))
+        others = [(each.count, terms(each, m)) for each in kernel.instead]
+        own = replace(own, most=sum(n * t.time for n, t in others), busy=sum(n * t.working for n, t in others))
     return own
 
 

@@ -99,6 +99,7 @@ def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     """One row by vectors, up to 16 by tiles, more by cuBLAS with activations converted to fp16 and back.
 
     Back ends without such a library multiply fp32 activations in kernels of their own, from nine rows on by tiles.
+    Several rows take no more time than they would with the kernels for many, as quantised ones.
     """
     z = o.sizes
     tokens, library = z["tokens"], s.runtime.matrix_library.converts
@@ -107,18 +108,20 @@ def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     joined, many = o.role is Role.FFN_GATE, at_least(tokens, (TILED_ROWS if library else QUANTISED_ROWS) + 1)
     if library and (float(z["d_out"]) % BLOCK_ROWS or float(z["d_in"]) % BLOCK_DEPTH):
         many = several
-    tiles = replace(_rows(o, "row_product", tokens), count=several - many)
+    product = replace(_rows(o, "gemm", tokens), fill=fused.fill(o))
+    product = replace(product, whole=_whole(s, z["d_in"] * z["d_out"], 1, tokens))
+    by_library = _present(
+        piece("to fp16", "strided", tokens * z["d_in"], FP32 + FP16, count=library),
+        product,
+        piece("to fp32", "strided", tokens * z["d_out"], FP32 + FP16, count=library),
+    )
+    tiles = replace(_rows(o, "row_product", tokens), count=several - many, instead=by_library)
     if library:
         tiles = replace(tiles, blocks=z["d_out"] / BLOCK_ROWS)
-    product = replace(_rows(o, "gemm", tokens), count=many, fill=fused.fill(o))
-    product = replace(product, whole=_whole(s, z["d_in"] * z["d_out"], 1, tokens))
-    moved, apart = FP32 + FP16, many if library else 0
     return (
         replace(_rows(o, "vector_product", tokens), count=1 - several, joined=joined),
-        piece("to fp16", "strided", tokens * z["d_in"], moved, count=apart),
         tiles,
-        product,
-        piece("to fp32", "strided", tokens * z["d_out"], moved, count=apart),
+        *(replace(each, count=many) for each in by_library),
     )
 
 
@@ -262,18 +265,18 @@ def _packed_experts(
     columns = _columns(z["tokens"], width)
     # rows differ from expert to expert, so that the last of several tiles is half full on average
     across = touched * maximum(mean / columns + 1 / 2, 1)
-    tiles = _tiled(Kernel(o.name, "quantised_tiles", each, many * halves), o, across, columns, width)
+    tiles = _tiled(Kernel(o.name, "quantised_tiles", each), o, across, columns, width)
     int8 = s.runtime.matrix_library.tiles == "int8"
+    if not int8:
+        tiles = Kernel(o.name, "gemm", each, fill=fused.fill(o), unit="fp16")
+        tiles = replace(tiles, whole=_whole(s, z["d_in"] * width, touched, mean, 1 / 2))
+    sorts, sums = tiny("sort by expert"), tiny("sum of parts", int8)
+    few = Kernel(o.name, "packed_product", read, (several - many) * halves, again=shared)
     return (
         piece("to q8_1", "stream", inputs * z["d_in"], FP32 + Q8_1, 3, count=int8 + int8 * several * (halves - 1)),
         Kernel(o.name, "packed_product", read * halves, 1 - several),
-        Kernel(o.name, "packed_product", read, (several - many) * halves, again=shared),
-        tiny("sort by expert", many * halves),
-        tiles if int8 else replace(
-            Kernel(o.name, "gemm", each, many * halves, fused.fill(o), unit="fp16"),
-            whole=_whole(s, z["d_in"] * width, touched, mean, 1 / 2),
-        ),
-        tiny("sum of parts", int8 * many * halves),
+        replace(few, instead=(sorts, tiles, sums)),
+        *(replace(each, count=each.count * many * halves) for each in (sorts, tiles, sums)),
     )  # fmt: skip
 
 
