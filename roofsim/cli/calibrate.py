@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.schema import plain, variant
@@ -19,11 +20,11 @@ from roofsim.reports.formats import FORMATS
 @click.command()
 @click.argument("runs", nargs=-1, required=True, metavar="RUNS.csv ...")
 @o.device_option()
-@click.option("--runtime", "-r", type=o.Name("runtimes"), required=True, metavar="RUNTIME",
+@click.option("--runtime", "-r", type=t.Name("runtimes"), required=True, metavar="RUNTIME",
               help="Software stack of the runs.")  # fmt: skip
-@click.option("--host", type=o.Name("hardware/hosts"), metavar="HOST", default=None,
+@click.option("--host", type=t.Name("hardware/hosts"), metavar="HOST", default=None,
               help="Host that launched the kernels.  [default: the device's own]")  # fmt: skip
-@click.option("--output", "-o", type=o.Target((".yaml", ".yml")), required=True, metavar="FILE",
+@click.option("--output", "-o", type=t.Target((".yaml", ".yml")), required=True, metavar="FILE",
               help="Where the calibration goes, a YAML file.")  # fmt: skip
 @click.option("--report", type=click.Path(file_okay=False), metavar="DIR", default=None,
               help="Also figures and a summary, into this folder.")  # fmt: skip
@@ -38,7 +39,7 @@ from roofsim.reports.formats import FORMATS
 @click.option("--skip-bad-rows", is_flag=True, help="Leave out rows that cannot be read instead of refusing the file.")
 @click.option("--name", default="", metavar="TEXT", help="What the calibration is called.")
 @click.option("--source", default="", metavar="TEXT", help="Where the runs are from.")
-@click.option("--format", "-f", "format_", type=o.Choice(sorted(FORMATS)), default="table",
+@click.option("--format", "-f", "format_", type=t.Choice(sorted(FORMATS)), default="table",
               help="Form of the summary on the terminal.")  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr, show no progress.")
 def command(

@@ -177,7 +177,7 @@ def in_small_tiles(whole: Kernel, o: Operator, s: Situation) -> tuple[Kernel, ..
     one of 64 rows, and is taken to need as long: prompts of gpt-oss-20b on an A100 take 3.8 times what they would take
     in those (`data/published/served.csv`).
     """
-    rows = whole.rows or 1
+    rows = 1 if whole.rows is None else whole.rows
     small = maximum(SMALL / rows, 1) * fused.FEWEST / SMALL
     if s.p.phase == "prefill":
         return (replace(whole, padding=whole.padding * small / maximum(fused.FEWEST / rows, 1), triton=True),)
@@ -247,7 +247,7 @@ def experts_in(o: Operator, p: Pass) -> tuple[Kernel, ...]:
 def paged(operator: Operator, runtime: Runtime) -> Kernel:
     """Fused attention; of pages, what lies together are the keys of one, or its values, or its latents."""
     whole, z = fused.kernel(operator), operator.sizes
-    if runtime.cache != "paged":
+    if runtime.cache != "paged" or runtime.memory.in_a_row:
         return whole
     latent = "kv_rank" in z
     width = z["kv_rank"] + z["rope_dim"] if latent else z["kv_heads"] * (z["qk_dim"] + z["v_dim"]) / 2

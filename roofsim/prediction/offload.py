@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from roofsim import library
 from roofsim.engine.passes import Later
-from roofsim.engine.tiers import Placement, Tiered
+from roofsim.engine.placement import Placement
+from roofsim.engine.tiers import Tiered
 from roofsim.foundation.arith import single
 from roofsim.foundation.errors import DoesNotFit, InputError, Unsupported
 from roofsim.foundation.units import parse, show

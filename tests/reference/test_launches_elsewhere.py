@@ -133,6 +133,8 @@ def test_a_serving_engine_reads_keys_and_values_page_by_page(part: dict[str, Any
     stack = runtime("vllm", memory={"block": 8})
     assert found_pieces(network(part), stack, PREFILL) == {"attention": pytest.approx(pieces)}
     assert found_pieces(network(part), runtime("llama.cpp"), PREFILL) == {}
+    # pages that are taken in a row lie together
+    assert found_pieces(network(part), runtime("vllm", memory={"in_a_row": True}), PREFILL) == {}
     held = 1 + (6 if "window" not in part and "chunk" not in part else 3)
     step = pieces / 7 * held if "window" not in part and "chunk" not in part else 2 * 2 * held / 8
     assert found_pieces(network(part), stack, STEP) == {"attention": pytest.approx(step)}
