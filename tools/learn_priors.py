@@ -31,8 +31,8 @@ from roofsim.specs.population import Population
 
 ROOT = Path(__file__).resolve().parents[1]
 FILE = ROOT / "hardware" / "priors" / "population.yaml"
-PUBLISHED = ("products_amd.csv", "steps_amd.csv")
-"""Runs of others in data/published, of devices that none of the other files has (data/README.md)."""
+PUBLISHED = ("llamacpp_cuda.csv", "llamacpp_back_ends.csv", "products_amd.csv", "steps_amd.csv")
+"""Runs of others in data/published, of devices or back ends that few of the other files have (data/README.md)."""
 PAGE = ROOT / "docs" / "calibration.md"
 BEGIN, END = (f"<!-- left out: {which} -->" for which in ("begin (tools/learn_priors.py)", "end"))
 SHOWN = ("latency_s", "device_time_s", "peak_mem_bytes", "energy_j")
