@@ -411,7 +411,7 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
 
 
 def _cells(o: Operator, s: Situation) -> Number:
-    """Cells of the cache that are in use: of a window's, which is a ring, as many as it has (llama.cpp: kv-cache-iswa)."""
+    """Cells of the cache that are in use: of a window's, a ring, as many as it has (llama.cpp: kv-cache-iswa)."""
     z = o.sizes
     ring = z["window"] + (s.runtime.memory.chunk or z["new"])
     return minimum(z["context"] + z["new"], RING * ceil(ring / RING))
