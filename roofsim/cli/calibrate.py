@@ -31,13 +31,13 @@ from roofsim.reports.formats import FORMATS
 @o.figure_option("--plot", "Draw one of the figures: .png, .svg or .pdf.")
 @o.draw_option(OF_FIT, "What --plot draws: predicted over measured, errors over length, or what was fitted.")
 @o.theme_option
-@click.option("--model", "-m", "models", type=o.Name("models"), metavar="MODEL", multiple=True,
+@click.option("--model", "-m", "models", type=t.Name("models"), metavar="MODEL", multiple=True,
               help="A model of your own that rows name, by its file; a single one is that of rows that name none.",
               )  # fmt: skip
-@click.option("--batch", "-b", type=o.Tokens(), metavar="N", help="Of rows that do not say: sequences at once.")
-@click.option("--prompt", "-p", type=o.Tokens(), metavar="N", help="Of rows that do not say: tokens of the prompt.")
-@click.option("--generate", "-g", type=o.Tokens(), metavar="N", help="Of rows that do not say: generated tokens.")
-@click.option("--weights", type=o.Word("WEIGHT_FORMATS"), metavar="FMT",
+@click.option("--batch", "-b", type=t.Tokens(), metavar="N", help="Of rows that do not say: sequences at once.")
+@click.option("--prompt", "-p", type=t.Tokens(), metavar="N", help="Of rows that do not say: tokens of the prompt.")
+@click.option("--generate", "-g", type=t.Tokens(), metavar="N", help="Of rows that do not say: generated tokens.")
+@click.option("--weights", type=t.Word("WEIGHT_FORMATS"), metavar="FMT",
               help="Of rows that do not say: format of the weights.")  # fmt: skip
 @click.option("--where", default="", metavar="EXPRESSION",
               help="Rows to use: \"op == 'e2e' and not host_contended\".")  # fmt: skip
