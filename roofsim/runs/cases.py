@@ -23,6 +23,7 @@ from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import ALONE, Setup, setup, with_scales
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
+from roofsim.runs.columns import ENDS
 from roofsim.runs.names import device_of, family, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, kernels_of, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
@@ -202,6 +203,8 @@ class Reader:
         )
 
     def _case(self, run: Run) -> Case:
+        if run.metric in ENDS:
+            raise Skip(f"a run that {ENDS[run.metric]}")
         device = self.device(run)
         threads = re.match(r"\d{1,9}", run.notes.get("threads", ""))
         if device.kind == "cpu" and threads and int(threads[0]) < device.units.value:
