@@ -213,6 +213,8 @@ _TAKEN_IN = {"packed_product": "unpacked_bytes", "row_product": "row_bytes"}
 """Products of few rows that the loads of the units bound: bytes of weights for each of them and clock, which are more
 with a second block at once."""
 _SOFTMAX = ("attention", "masked_attention", "narrow_masked_attention")
+_AT_ONCE = (*_SOFTMAX, "packed_product")
+"""Kernels whose blocks read the same data at about the same time; tiles of a product come to it one after another."""
 _TILED = ("attention", "delta")
 """Fused kernels whose blocks each wait for their first data and write their results before the next block begins."""
 _FILL = {"gemm": "gemm_fill"}
@@ -314,7 +316,9 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
     moved = traffic(cost, m, kernel.uses) + (0 if kernel.pieces is None else kernel.pieces * m["piece_gap"])
     if not (single(kernel.again) and not kernel.again):
-        faster = maximum(m["cache_speed"], CACHE_LINE * m.units * m.clock / m.bandwidth)
+        faster = m["cache_speed"]
+        if like in _AT_ONCE:
+            faster = maximum(faster, CACHE_LINE * m.units * m.clock / m.bandwidth)
         moved = maximum(moved, (moved + kernel.again) / faster)
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     if like in _PER_CLOCK:
