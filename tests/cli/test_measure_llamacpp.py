@@ -6,6 +6,7 @@ import csv
 import shutil
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -265,6 +266,22 @@ def test_the_tool_plans_every_stack_over_all_kinds_lengths_and_batches(stack):
     # every model and format comes twice, and nothing is asked twice
     assert len(lines) == 2 * len({words for words, _, _ in lines})
     assert len(points["Llama-3.2-1B"]) == len(whole) * len(formats)
+
+
+def test_the_tool_says_how_long_what_it_plans_takes(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(ROOT / "tools")
+    tool = import_module("measure_stacks")
+    so_far = {}
+    for stack, starts in (("llama.cpp", 0), ("vllm", 80), ("transformers-static", 25)):
+        words = f"x my.csv --stack {stack} --list --expect rtx-4090 --models Qwen2.5-0.5B".split()
+        monkeypatch.setattr(sys, "argv", words)
+        assert tool.main() == 0
+        told = [line.rpartition(" | ")[2].split() for line in capsys.readouterr().out.splitlines()]
+        assert all(int(seconds) > starts for seconds, *_ in told)
+        so_far[stack] = [float(minutes) for *_, minutes, _, _, _ in told]
+        assert so_far[stack] == sorted(so_far[stack])
+    # a start of an engine for both formats, twice
+    assert so_far["vllm"][-1] > 4 * 80 / 60
 
 
 def test_the_tool_drives_vllm_and_goes_on(folder, monkeypatch):
