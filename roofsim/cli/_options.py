@@ -195,7 +195,7 @@ cost_options = stacked(
 
 
 offload_option = click.option(
-    "--offload", type=t.Several(t.Word("WORDS", "roofsim.prediction.offload")), metavar="HOW",
+    "--offload", type=t.Several(t.Word("WORDS", "roofsim.prediction.offload_words")), metavar="HOW",
     help="What lies in the memory of the host: auto (the fastest division that fits), layers=20 or 20 (on the device, "
     "as -ngl counts), experts=cpu (as --cpu-moe; experts=cpu:12: of so many layers), experts=stream, stream (each "
     "layer comes over the link in every pass), stream=20, stream=10GiB (of each device, as --cpu-offload-gb), cache "

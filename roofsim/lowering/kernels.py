@@ -64,8 +64,8 @@ class Kernel:
     `pieces`.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. What devices do together is its `exchange`. `triton` says that Python launches it through Triton, which
-    costs the host more, `joined` that it is a part of the launch before it, `replayed` where (1) a graph that is
-    launched with others brings it along.
+    costs the host more, `joined` that it is a part of the launch before it, `replayed` where (1) a call that is made
+    anyway brings it along: that of a graph, or of a library that launches several.
     """
 
     name: str
@@ -162,6 +162,11 @@ def indexed(
 def tiny(name: str, count: Number = 1) -> Kernel:
     """A kernel on so few elements that only its launch counts."""
     return Kernel(name, "stream", Cost(), count)
+
+
+def brought(name: str, count: Number = 1) -> Kernel:
+    """A small kernel of a library that launches several in a call: Python, most of a launch, calls it once."""
+    return replace(tiny(name, count), replayed=1)
 
 
 def norm_pieces(elements: Number, a: Number, in_fp32: bool = False) -> tuple[Kernel, ...]:

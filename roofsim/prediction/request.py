@@ -63,7 +63,7 @@ def predict_request(s: Setup, w: Workload) -> Prediction:
         s, w, beyond(e), e.grown, detailed_prefill(e), detailed_decode(e), e.request, e.memory, e.cost
     )  # fmt: skip
     if s.offload:
-        from roofsim.prediction.offload import report
+        from roofsim.prediction.offload_report import report
 
         found = replace(found, offload=report(e))
     return replace(found, _limits=partial(limits_of, s, w), _intervals=partial(intervals, s, w, e))

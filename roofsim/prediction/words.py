@@ -41,7 +41,7 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
         dispatch = s.machine(w.dtype)["dispatch"]
         said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
     if s.offload and not s.offload.placement.nothing:
-        from roofsim.prediction.offload import words_of
+        from roofsim.prediction.offload_report import words_of
 
         said.append(f"offload {s.offload.words}: {words_of(s)[1]} in the memory of the host, {tier(s).id}")
     if s.device.memory.usable and s.device.memory.usable.value < s.device.memory.capacity.value:

@@ -23,6 +23,7 @@ from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import ALONE, Setup, setup, with_scales
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
+from roofsim.runs.columns import ENDS
 from roofsim.runs.names import device_of, family, same_device
 from roofsim.runs.operators import BUILDERS, PARTS, Sizes, kernels_of, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
@@ -183,7 +184,7 @@ class Reader:
 
         Repeats of a run, which differ in their value alone, are looked up: files of a million rows have many.
         """
-        key = alike(run)
+        key = (*alike(run), _is_random(run))
         if key not in self._seen:
             try:
                 made = self._case(run)
@@ -202,6 +203,8 @@ class Reader:
         )
 
     def _case(self, run: Run) -> Case:
+        if run.metric in ENDS:
+            raise Skip(f"a run that {ENDS[run.metric]}")
         device = self.device(run)
         threads = re.match(r"\d{1,9}", run.notes.get("threads", ""))
         if device.kind == "cpu" and threads and int(threads[0]) < device.units.value:
@@ -251,7 +254,7 @@ class Reader:
         return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
-        s = self._setup(run.model, device, _split(run))
+        s = _as_cut(_as_trained(self._setup(run.model, device, _split(run)), run), run)
         metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
         if run.phase == "load" and metric == "weights_bytes":
             size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
@@ -274,7 +277,7 @@ class Reader:
         each = [(float(n), p) for n, p in _passes(run, s, w)]
         configuration = "|".join(
             map(str, (s.device.id, s.architecture.id, run.phase, w.batch, run.prompt, run.context, run.generated,
-                      w.logits, w.dtype, precision))
+                      w.logits, w.dtype, precision, s.runtime.memory.chunk))
         )  # fmt: skip
         held = w if run.phase == "prefill" else variant(w, prompt=w.prompt + w.generate, logits="last")
         base = self._footprint(s, held, configuration)
@@ -421,6 +424,28 @@ def _split(run: Run) -> Split:
         return Split(**{name: int(words) for name, words in said.items() if words.isdigit()})
     except RoofsimError as error:
         raise Skip(str(error)) from None
+
+
+def _is_random(run: Run) -> bool:
+    """Whether the weights were those of no trained model, as its source says."""
+    return "random weights" in run.source
+
+
+def _as_trained(s: Setup, run: Run) -> Setup:
+    """The same where experts are chosen evenly, if the weights are random: only training makes some of them popular."""
+    if not (_is_random(run) and s.runtime.parallel.expert_spread):
+        return s
+    return replace(s, runtime=replace(s.runtime, parallel=replace(s.runtime.parallel, expert_spread=None)))
+
+
+def _as_cut(s: Setup, run: Run) -> Setup:
+    """The same where prompts are cut into pieces of as many tokens as the note says (llama.cpp's -ub)."""
+    words, policy = run.notes.get("n_ubatch") or run.notes.get("ubatch", ""), s.runtime.memory
+    if policy.chunk is None or not words.isdigit() or not 0 < int(words) != policy.chunk:
+        return s
+    together = policy.side_by_side and max(policy.side_by_side, int(words))
+    cut = replace(policy, chunk=int(words), side_by_side=together)
+    return replace(s, runtime=replace(s.runtime, memory=cut))
 
 
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:

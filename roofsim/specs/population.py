@@ -56,7 +56,7 @@ class LeftOut(Spec):
 
 
 class Group(Spec):
-    """A class of devices (vendor and kind) with a class of runtimes (their lowering); empty for any.
+    """A class of devices (vendor and kind) with a class of runtimes (their back end, or lowering); empty for any.
 
     `scatter` is what is left between predictions by these means and measurements, of whole models and of single
     operators, whose kind is in the place of a phase.
@@ -141,5 +141,5 @@ def device_class(device: Device) -> str:
 
 
 def runtime_class(runtime: Runtime | None) -> str:
-    """The class of a runtime: what turns operators into kernels."""
-    return runtime.lowering if runtime else ""
+    """The class of a runtime: what turns operators into kernels, or the back end whose kernels they are."""
+    return (runtime.back_end or runtime.lowering) if runtime else ""

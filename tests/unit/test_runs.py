@@ -843,6 +843,81 @@ def test_llama_bench_is_read_from_json_and_from_csv(tmp_path):
         assert Reader("llama.cpp").case(one).model == "Llama-3.1-8B"
 
 
+def passes_of(**fields) -> dict[str, float]:
+    """Passes of a row of Llama-3-8B on llama.cpp, and their weights."""
+    reader = Reader("llama.cpp")
+    return {
+        key: n
+        for n, key in reader.case(
+            run(framework="llama.cpp", model="Llama-3-8B", weight_dtype="q8_0", **fields)
+        ).target.parts
+    }
+
+
+def test_a_prompt_goes_through_in_pieces_of_as_many_tokens_as_the_row_says_on_what_is_held():
+    s = setup(library.architecture("Llama-3.1-8B"), "rtx-4090", "llama.cpp")
+    whole = passes_of(prompt=512, context=1000)
+    assert len(whole) == 1
+    assert passes_of(prompt=512, context=1000, note="n_ubatch=512") == whole
+    cut = passes_of(prompt=512, context=1000, note="n_ubatch=128")
+    assert sum(cut.values()) == pytest.approx(4)
+    assert len(cut) == 4  # three that stand for the first three, and the last
+    starts = sorted(int(key.split("new=128.0, context=")[1].split(",")[0].split(".")[0]) for key in cut)
+    assert starts == [1000, 1000 + 128, 1000 + 256, 1000 + 384]
+    assert float(s.runtime.memory.chunk) == 512  # the runtime keeps its own
+    # as many sequences go side by side as a larger piece has room for
+    assert sum(passes_of(prompt=512, batch=8, note="ubatch=4096").values()) == pytest.approx(1)
+    assert sum(passes_of(prompt=512, batch=8).values()) == pytest.approx(8)
+
+
+def test_random_weights_choose_experts_evenly():
+    reader = Reader("llama.cpp")
+    step = {"model": "Qwen3-30B-A3B", "device": "DGX Spark", "weight_dtype": "q8_0", "phase": "decode",
+            "batch": 32, "context": 100}  # fmt: skip
+    trained, random = (reader.case(run(source=source, **step)) for source in ("a page", "ours: random weights"))
+    ((_, one),), ((_, other),) = trained.target.parts, random.target.parts
+
+    def read(key: str) -> float:
+        return sum(g.count * k.count * k.cost.weights for g in reader.jobs[key].groups for k in g.kernels
+                   if k.name.startswith("experts"))  # fmt: skip
+
+    mean, square = -32 * np.log(1 - 8 / 128), 1.28**2
+    uneven, even = 1 - (1 + square * mean) ** (-1 / square), 1 - (1 - 8 / 128) ** 32
+    assert read(one) / read(other) == pytest.approx(uneven / even)
+
+
+def test_experts_alone_in_four_bits_are_a_format_of_their_own_in_llama_bench(tmp_path):
+    row = {"model_filename": "gpt-oss-20b.gguf", "model_type": "gpt-oss 20B MXFP4 MoE", "model_size": 12109566560,
+           "n_prompt": 512, "n_gen": 0, "n_depth": 0, "avg_ns": 1e8, "gpu_info": "NVIDIA GB10"}  # fmt: skip
+    (tmp_path / "b.json").write_text(json.dumps([row]), encoding="utf-8")
+    (one,) = read_runs(str(tmp_path / "b.json")).runs
+    assert one.weight_dtype == "mxfp4_moe"
+
+
+def test_a_prompt_of_llama_cpp_begins_at_its_depth_and_goes_in_the_pieces_it_was_told():
+    row = run(framework="llama.cpp", model="Qwen2.5-0.5B", phase="prefill", prompt=1024, note="n_ubatch=256")
+    reader = Reader("llama.cpp")
+
+    # the last of four pieces alone goes through the head, three stand for the others
+    whole, usual, deep = (
+        reader.case(row._replace(**more)).target
+        for more in ({"note": "n_ubatch=1024"}, {"note": ""}, {"context": 4096})
+    )
+    assert [n for n, _ in whole.parts] == [1]
+    assert sum(n for n, _ in usual.parts) == 2
+    assert sum(n for n, _ in reader.case(row).target.parts) == 4
+    assert sum(n for n, _ in deep.parts) == 4
+    slower = Program([reader.case(row).target, deep], reader.jobs, reader.device(row), None, reader.runtime).predict({})
+    assert slower[1] > slower[0]
+    # files of other software repeat the prompt in that column
+    other = Reader("transformers-5-eager")
+    one, same = (
+        run(framework="transformers 5.17", model="Qwen2.5-0.5B", phase="prefill", prompt=64, context=c) for c in (0, 64)
+    )
+    assert [n for n, _ in other.case(same).target.parts] == [n for n, _ in other.case(one).target.parts]
+    assert len({key for each in (one, same) for _, key in other.case(each).target.parts}) == 1
+
+
 def test_a_mixed_test_of_llama_bench_is_a_prompt_and_its_steps(tmp_path):
     (tmp_path / "bench.json").write_text(json.dumps([LLAMA_BENCH, {**LLAMA_BENCH, "n_gen": 128}]))
     _, mixed = read_runs(str(tmp_path / "bench.json")).runs
@@ -864,6 +939,8 @@ ggml_cuda_init: found 1 CUDA devices:
 build: 0a11f8b7a (9119)
 """
 BATCHED = """\
+llama_batched_bench: n_kv_max = 2048, n_ubatch = 1024, flash_attn = 1, is_pp_shared = 0, n_gpu_layers = -1
+
 |    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |
 |-------|--------|------|--------|----------|----------|----------|----------|----------|----------|
 |   128 |     64 |    8 |   1536 |    0.800 |  1280.00 |    3.200 |   160.00 |    4.000 |   384.00 |
@@ -900,14 +977,18 @@ def test_a_cell_of_a_table_that_is_none_is_told(tmp_path, cell, reason):
 
 def test_llama_batched_bench_is_read_from_its_table_and_from_json(tmp_path):
     (tmp_path / "bench.md").write_text(BATCHED)
-    line = {"is_pp_shared": 0, "pp": 128, "tg": 64, "pl": 8, "t_pp": 0.8, "t_tg": 3.2}
+    line = {"n_ubatch": 1024, "is_pp_shared": 0, "pp": 128, "tg": 64, "pl": 8, "t_pp": 0.8, "t_tg": 3.2}
     (tmp_path / "bench.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({**line, "is_pp_shared": 1}))
     for name in ("bench.md", "bench.jsonl"):
         prompt, step = read_runs(str(tmp_path / name)).runs[:2]
         assert (prompt.phase, prompt.batch, prompt.prompt, prompt.value) == ("prefill", 8, 128, 0.8)
+        assert prompt.notes["n_ubatch"] == "1024"
         assert (step.phase, step.batch, step.context, step.generated, step.value) == ("decode", 8, 128, 64, 0.05)
     shared, step = read_runs(str(tmp_path / "bench.jsonl")).runs[2:]
     assert (shared.batch, step.batch) == (1, 8)
+    (tmp_path / "apart.json").write_text(json.dumps([{**line, "is_tg_separate": 1}]))
+    with pytest.raises(InputError, match="one after another"):
+        read_runs(str(tmp_path / "apart.json"))
 
 
 def test_sql_of_llama_bench_is_read(tmp_path):
@@ -1097,6 +1178,10 @@ def test_the_energy_of_a_rail_that_a_device_does_not_describe_is_left_out():
         ("llama.cpp b5392 (CPU)", "RTX 4090", "llama.cpp-cpu"),
         ("llama.cpp b4384 CPU", "Ryzen 9 7950X", "llama.cpp-b4384-cpu"),
         ("llama.cpp b4900 CPU", "Ryzen 9 7950X", "llama.cpp-cpu"),
+        ("llama.cpp of 2024 (CPU)", "Raspberry Pi 5", "llama.cpp-b4384-cpu"),
+        ("llama.cpp b1550 (Metal)", "Apple M3 Pro", "llama.cpp-b2797-metal"),
+        ("llama.cpp b7948 (Metal)", "Apple M3 Pro", "llama.cpp-metal"),
+        ("llama.cpp (SYCL)", "Arc B580", "llama.cpp-sycl"),
         ("llama.cpp, Vulkan", "RTX 4090", "llama.cpp-vulkan"), ("llama.cpp ROCm 7", "MI300X", "llama.cpp-hip"),
         ("llama.cpp (HIP)", "Strix Halo", "llama.cpp-hip"), ("llama.cpp Metal", "Apple M4 Max", "llama.cpp-metal"),
         ("llama.cpp", "RTX 4090", "llama.cpp"), ("llama.cpp", "AMD EPYC 7001 2 cores", "llama.cpp-cpu"),
