@@ -253,6 +253,8 @@ REASONS: Mapping[str, Sequence[str]] = {
         "prompts with experts placed by their use are missed: balance costs SGLang 15 % of its tokens there, "
         "three times of what TensorRT-LLM's placement would leave. A spread of 0.5 in place of 0.12 would do the same, "
         "and brings all three lengths to 12 to 17 % above the published; but nothing published says it",
+        "steps are missed where the halves hide all exchanges they can; where they hide none they are met "
+        "(`runtime.parallel.overlaps=nothing`, +1 %), so that little seems to have been hidden in steps",
     ),
     "mi325x": (
         "Llama-3.1-405B at 500 is missed: to compute 15,944 tokens a second takes 12.9 PFLOP/s, 62 % of what eight "

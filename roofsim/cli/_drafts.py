@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ def draft_options(required: bool) -> Callable[[F], F]:
     """What drafts, how many tokens, how likely they are accepted."""
     return o.stacked(
         click.option(
-            "--draft", required=required, type=o.Name("models", words=("ngram", "mtp", "eagle", "eagle3", "medusa")),
+            "--draft", required=required, type=t.Name("models", words=("ngram", "mtp", "eagle", "eagle3", "medusa")),
             metavar="MODEL",
             help="What drafts: a model; ngram, the text before it; mtp, the model's own module; eagle, a head of one "
             "dense layer; eagle3, one with an LM head of its own; medusa, a head for each token.",
@@ -31,7 +32,7 @@ def draft_options(required: bool) -> Callable[[F], F]:
             "rate=0.56, accepted of drafted tokens; length=3.2, tokens of a round.",
         ),
         click.option(
-            "--draft-tokens", "-k", type=o.Tokens(), metavar="N", help="Drafted tokens.  [default: the best]"
+            "--draft-tokens", "-k", type=t.Tokens(), metavar="N", help="Drafted tokens.  [default: the best]"
         ),
         click.option(
             "--tree", metavar="SHAPE", default=None,
@@ -39,16 +40,16 @@ def draft_options(required: bool) -> Callable[[F], F]:
             "pass, and how many are verified.",
         ),
         click.option(
-            "--draft-weights", type=o.Word("WEIGHT_FORMATS"), metavar="FMT",
+            "--draft-weights", type=t.Word("WEIGHT_FORMATS"), metavar="FMT",
             help="Format of the draft's weights.  [default: that of the model's]",
         ),
         click.option(
-            "--rollback", type=o.Choice(["copies", "replay"]), default="copies",
+            "--rollback", type=t.Choice(["copies", "replay"]), default="copies",
             help="How recurrent states are taken back: one is kept of every token, or what was accepted runs again.  "
             "[default: copies]",
         ),
         click.option(
-            *(("--overhead",) if required else ()), "--draft-overhead", "draft_overhead", type=o.Quantity("s"),
+            *(("--overhead",) if required else ()), "--draft-overhead", "draft_overhead", type=t.Quantity("s"),
             default=0.0, metavar="TIME",
             help="Time of a round beside its passes: 0.5ms.  [default: none]",
         ),

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import re
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation import writing
-from roofsim.foundation.errors import InputError, nearest
-from roofsim.foundation.units import UNITS, finite, parse, parse_count, parse_counts, parse_short_count
+from roofsim.foundation.errors import InputError
 from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import SCHEMA
 from roofsim.model.split import RANKS
@@ -21,7 +18,6 @@ from roofsim.reports.table import Table
 from roofsim.reports.theme import THEMES, Theme
 
 if TYPE_CHECKING:
-    from click.shell_completion import CompletionItem
     from matplotlib.figure import Figure
 
     from roofsim.prediction.setup import Setup
@@ -31,240 +27,9 @@ F = TypeVar("F", bound=Callable[..., Any])
 T = TypeVar("T")
 
 
-class Name(click.ParamType[str]):
-    """A device, model, runtime or host by name, alias or path, or one of some words; completes in the shell.
-
-    So does the last of several that are set off by commas.
-    """
-
-    def __init__(self, kind: str, *more: str, words: tuple[str, ...] = ()) -> None:
-        self.kinds = (kind, *more)
-        self.words = words
-        self.name = {"hardware": "device", "models": "model", "runtimes": "runtime"}.get(kind, kind.rpartition("/")[2])
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The name as given; a model that is named as on the Hub is fetched if that is asked for."""
-        if "models" in self.kinds and ctx is not None and ctx.meta.get(DOWNLOAD):
-            from roofsim.adapters import hub
-
-            for each in re.split("[,=]", value):
-                if hub.is_name(each):
-                    hub.download(each)
-        return str(value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Names and aliases that begin with what is typed."""
-        from roofsim.cli._completion import names
-
-        return names(self.kinds, self.words, incomplete)
-
-
-class Word(click.ParamType[str]):
-    """A word out of a table, or one of `more`; completes in the shell, is checked where the table is used.
-
-    `ends` may follow a word after a colon.
-    """
-
-    name = "word"
-
-    def __init__(
-        self, table: str, home: str = "roofsim.specs.workload", more: tuple[str, ...] = (), ends: tuple[str, ...] = ()
-    ) -> None:
-        self.table, self.home, self.more, self.ends = table, home, more, ends
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """Words that begin with what is typed, or with what follows its last comma."""
-        from importlib import import_module
-
-        from roofsim.cli._completion import listed
-
-        words = [*self.more, *getattr(import_module(self.home), self.table)]
-        word, colon, _ = incomplete.rpartition(",")[2].partition(":")
-        found = [f"{word}:{end}" for end in self.ends] if colon and word in words else words
-        return listed(((each, "") for each in found), incomplete)
-
-
-class Change(click.ParamType[str]):
-    """A change of a field, PATH=VALUE; paths, and words that a field takes, complete in the shell."""
-
-    name = "change"
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The next steps of the path, or values."""
-        from roofsim.cli._completion import changes
-
-        return changes(ctx, incomplete)
-
-
-class Quantity(click.ParamType[float]):
-    """A number with its unit: 6GiB, 50ms."""
-
-    def __init__(self, unit: str) -> None:
-        self.unit = unit
-        self.name = UNITS[unit]
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number in SI units."""
-        try:
-            return parse(value, self.unit) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Plain(click.ParamType[float]):
-    """A number without a unit: 2.5."""
-
-    name = "number"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number."""
-        try:
-            return finite(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Each(click.ParamType[float]):
-    """A quantity for each of something: 1J/token, 2.5USD/h."""
-
-    def __init__(self, unit: str, of: str, example: str) -> None:
-        self.unit, self.of, self.example = unit, of, example
-        self.name = of
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The quantity in SI units."""
-        try:
-            return parse(value.removesuffix(f"/{self.of}"), self.unit) if isinstance(value, str) else value
-        except ValueError:
-            self.fail(f"'{value}' is not a quantity for each {self.of}; write it like {self.example}", param, ctx)
-
-
-class Term(click.ParamType[str]):
-    """A term of use, as the change that --set would make."""
-
-    def __init__(self, word: str) -> None:
-        self.name = word
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The change."""
-        from roofsim.specs.terms import change_of
-
-        try:
-            return change_of(self.name, value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Tokens(click.ParamType[int]):
-    """A count such as 4096, 32k (= 32,768) or 1.5M, and nought where that is allowed."""
-
-    name = "count"
-
-    def __init__(self, nought: bool = False) -> None:
-        self.nought = nought
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The whole number."""
-        if isinstance(value, int):
-            return value
-        try:
-            return parse_count(value, 0 if self.nought else 1)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Parameters(click.ParamType[int]):
-    """A number of parameters such as 8B, 350M or 1.5T."""
-
-    name = "parameters"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """The number."""
-        try:
-            return parse_short_count(value) if isinstance(value, str) else value
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Range(click.ParamType[list[int]]):
-    """Counts: 4096, 1k,4k,32k or 1k..256k*2, and nought where that is allowed."""
-
-    name = "counts"
-
-    def __init__(self, nought: bool = False) -> None:
-        self.nought = nought
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[int]:
-        """The whole numbers."""
-        if isinstance(value, list):
-            return value
-        try:
-            return parse_counts(value, 0 if self.nought else 1)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-class Choice(click.Choice[str]):
-    """One of a few words; the nearest is named for another."""
-
-    def get_invalid_choice_message(self, value: Any, ctx: click.Context | None) -> str:
-        """What is wrong, and what may have been meant."""
-        near = nearest(str(value), map(str, self.choices))
-        return f"{super().get_invalid_choice_message(value, ctx)}{f' Did you mean {near[0]}?' if near else ''}"
-
-
-class Several(click.ParamType[list[T]]):
-    """Several of a kind, set off by commas, each once; completes the last."""
-
-    def __init__(self, kind: click.ParamType[T]) -> None:
-        self.kind = kind
-        self.name = f"{kind.name}s"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> list[T]:
-        """The values."""
-        if isinstance(value, list):
-            return value
-        whole = "," in value and os.path.exists(value)  # a file whose name holds a comma
-        words = [value] if whole else [each.strip() for each in value.split(",")]
-        if not all(words):
-            self.fail(f"'{value}' holds an empty value; write values like a,b,c", param, ctx)
-        if twice := [each for i, each in enumerate(words) if each in words[:i]]:
-            self.fail(f"'{twice[0]}' is given twice", param, ctx)
-        return [self.kind.convert(each, param, ctx) for each in words]
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """What one could become, behind the last comma."""
-        return self.kind.shell_complete(ctx, param, incomplete)
-
-
 def flat(ctx: click.Context, param: click.Parameter, value: Sequence[Sequence[T]]) -> tuple[T, ...]:
     """The values of an argument that is given several times, each of which may be several."""
     return tuple(each for values in value for each in values)
-
-
-class Target(click.ParamType[str]):
-    """A file to be written: its folder must be there, before any work is done."""
-
-    name = "file"
-
-    def __init__(self, suffixes: tuple[str, ...] = ()) -> None:
-        self.suffixes = suffixes
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
-        """The path as given."""
-        try:
-            writing.writable(value)
-        except InputError as error:
-            self.fail(str(error), param, ctx)
-        if self.suffixes and Path(value).suffix.lower() not in self.suffixes:
-            self.fail(f"'{value}' should end in {', '.join(self.suffixes)}", param, ctx)
-        return str(value)
-
-    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
-        """The files that the shell knows."""
-        from click.shell_completion import CompletionItem
-
-        return [CompletionItem(incomplete, type="file")]
 
 
 CHOICES = ("auto", "none")
@@ -282,12 +47,8 @@ def stacked(*decorators: Callable[[F], F]) -> Callable[[F], F]:
     return decorate
 
 
-DOWNLOAD = "roofsim.download"
-"""Set in a context where models may be fetched."""
-
-
 def _may_download(ctx: click.Context, param: click.Parameter, value: bool) -> None:
-    ctx.meta[DOWNLOAD] = value and not ctx.resilient_parsing
+    ctx.meta[t.DOWNLOAD] = value and not ctx.resilient_parsing
 
 
 download_option = click.option(
@@ -304,7 +65,7 @@ transfer_option = click.option(
 
 def models_argument(required: bool = False) -> Callable[[F], F]:
     """Models, set off by blanks or commas; at least one if any are required."""
-    kind = Several(Name("models", "models/families"))
+    kind = t.Several(t.Name("models", "models/families"))
     return stacked(click.argument("models", nargs=-1, required=required, type=kind, callback=flat), download_option)
 
 
@@ -312,7 +73,7 @@ def device_option(required: bool = True, many: bool = False) -> Callable[[F], F]
     """The device, or with `many` those that are chosen from; so with the options below."""
     several = ", several set off by commas" if many else ""
     return click.option(
-        "--device", "-d", required=required, type=_each(Name("hardware"), many), metavar=_metavar("DEVICE", many),
+        "--device", "-d", required=required, type=_each(t.Name("hardware"), many), metavar=_metavar("DEVICE", many),
         help=f"Device by name, alias or path{several}; a mode after @ (orin@15w); one of a cluster by its name.",
     )  # fmt: skip
 
@@ -321,15 +82,15 @@ def stack_options(many: bool = False, usual: str = "transformers-4.52-eager") ->
     """Runtime, the `usual` one unless another is named, host and calibration."""
     return stacked(
         click.option(
-            "--runtime", "-r", type=_each(Name("runtimes"), many), metavar=_metavar("RUNTIME", many),
+            "--runtime", "-r", type=_each(t.Name("runtimes"), many), metavar=_metavar("RUNTIME", many),
             help=f"Software stack.  [default: {usual}]",
         ),
         click.option(
-            "--host", type=_each(Name("hardware/hosts"), many), metavar=_metavar("HOST", many),
+            "--host", type=_each(t.Name("hardware/hosts"), many), metavar=_metavar("HOST", many),
             help="Host that launches the kernels.  [default: the device's own]",
         ),
         click.option(
-            "--calibration", type=_each(Name("hardware/calibrated", words=CHOICES), many),
+            "--calibration", type=_each(t.Name("hardware/calibrated", words=CHOICES), many),
             metavar=_metavar("NAME", many),
             help="Fitted parameters by name or path; auto: those shipped for this device, mode and runtime; none: "
             "priors.  [default: auto]",
@@ -347,11 +108,11 @@ def devices_options(many: bool = False) -> Callable[[F], F]:
         "dp": "Groups that each take a share of the sequences (data parallel).",
         "cp": "Devices that share the tokens of a sequence (context parallel).",
     }
-    kind: click.ParamType[Any] = Range() if many else Tokens()
+    kind: click.ParamType[Any] = t.Range() if many else t.Tokens()
     return stacked(
         *(click.option(f"--{way}", type=kind, metavar=_metavar("N", many), help=words) for way, words in ways.items()),
         click.option(
-            "--cluster", type=_each(Name("hardware/clusters"), many), metavar=_metavar("CLUSTER", many),
+            "--cluster", type=_each(t.Name("hardware/clusters"), many), metavar=_metavar("CLUSTER", many),
             help="What joins devices, by name or path.  [default: the device's usual one]",
         ),
     )  # fmt: skip
@@ -362,7 +123,7 @@ def format_options(many: bool = False) -> Callable[[F], F]:
     return stacked(
         number_options(many),
         click.option(
-            "--logits", type=_each(Choice(["all", "last"]), many), metavar="all,last" if many else None,
+            "--logits", type=_each(t.Choice(["all", "last"]), many), metavar="all,last" if many else None,
             help="Positions that are scored.",
         ),
     )  # fmt: skip
@@ -372,15 +133,15 @@ def number_options(many: bool = False) -> Callable[[F], F]:
     """What numbers are stored and computed in."""
     return stacked(
         click.option(
-            "--weights", type=_each(Word("WEIGHT_FORMATS"), many), metavar=_metavar("FMT", many),
+            "--weights", type=_each(t.Word("WEIGHT_FORMATS"), many), metavar=_metavar("FMT", many),
             help="Format of the weights: q4_k_m, q8_0, int4-g128, fp8-block128, nvfp4 ...",
         ),
         click.option(
-            "--cache", type=_each(Word("CACHE_BYTES"), many), metavar=_metavar("TYPE", many),
+            "--cache", type=_each(t.Word("CACHE_BYTES"), many), metavar=_metavar("TYPE", many),
             help="Encoding of the KV cache: fp8, q8_0, q4_0 ...  [default: the dtype of activations]",
         ),
         click.option(
-            "--dtype", type=_each(Word("DTYPE_BYTES"), many), metavar=_metavar("TYPE", many),
+            "--dtype", type=_each(t.Word("DTYPE_BYTES"), many), metavar=_metavar("TYPE", many),
             help="Dtype of activations: bf16, fp16, fp32, fp8 ...",
         ),
     )  # fmt: skip
@@ -417,7 +178,7 @@ def _with_terms(ctx: click.Context, param: click.Parameter, value: tuple[str, ..
 
 def _term(word: str, metavar: str, says: str) -> Callable[[F], F]:
     return click.option(
-        f"--{word}", type=Term(word), metavar=metavar, default=None, is_eager=True, expose_value=False,
+        f"--{word}", type=t.Term(word), metavar=metavar, default=None, is_eager=True, expose_value=False,
         callback=_keep_term, help=says,
     )  # fmt: skip
 
@@ -434,7 +195,7 @@ cost_options = stacked(
 
 
 offload_option = click.option(
-    "--offload", type=Several(Word("WORDS", "roofsim.prediction.offload")), metavar="HOW",
+    "--offload", type=t.Several(t.Word("WORDS", "roofsim.prediction.offload_words")), metavar="HOW",
     help="What lies in the memory of the host: auto (the fastest division that fits), layers=20 or 20 (on the device, "
     "as -ngl counts), experts=cpu (as --cpu-moe; experts=cpu:12: of so many layers), experts=stream, stream (each "
     "layer comes over the link in every pass), stream=20, stream=10GiB (of each device, as --cpu-offload-gb), cache "
@@ -454,7 +215,7 @@ def set_option(many: bool = False) -> Callable[[F], F]:
     """What-ifs."""
     tried = "; or try several values of it, 0.5x..4x*2 or 1k,4k" if many else ""
     return click.option(
-        "--set", "changes", multiple=True, type=Change(), metavar=f"PATH={_metavar('VALUE', many)}",
+        "--set", "changes", multiple=True, type=t.Change(), metavar=f"PATH={_metavar('VALUE', many)}",
         callback=_with_terms,
         help="Change a field for a what-if: device.memory.bandwidth=2x, runtime.attention.mask=never, "
         f"parameters.gemm_efficiency=0.9{tried} (repeatable).",
@@ -462,7 +223,7 @@ def set_option(many: bool = False) -> Callable[[F], F]:
 
 
 def _each(kind: click.ParamType[Any], many: bool) -> click.ParamType[Any]:
-    return Several(kind) if many else kind
+    return t.Several(kind) if many else kind
 
 
 def _metavar(word: str, many: bool) -> str:
@@ -470,31 +231,33 @@ def _metavar(word: str, many: bool) -> str:
 
 
 def _count(option: str, short: str, words: str, many: bool, nought: bool = False) -> Callable[[F], F]:
-    kind: click.ParamType[Any] = Range(nought) if many else Tokens(nought)
+    kind: click.ParamType[Any] = t.Range(nought) if many else t.Tokens(nought)
     return click.option(option, short, type=kind, metavar="COUNTS" if many else "N", help=words)
 
 
 model_filters = stacked(
-    click.option("--kind", type=Choice(["transformer", "ssm", "hybrid", "moe"]), help="Only models of this kind."),
+    click.option("--kind", type=t.Choice(["transformer", "ssm", "hybrid", "moe"]), help="Only models of this kind."),
     click.option(
         "--family", metavar="NAME", default=None, help="Only models of this family, or of one whose name begins so."
     ),
     click.option(
-        "--min-size", type=Parameters(), metavar="N", help="Only models with at least so many parameters: 1B."
+        "--min-size", type=t.Parameters(), metavar="N", help="Only models with at least so many parameters: 1B."
     ),
-    click.option("--max-size", type=Parameters(), metavar="N", help="Only models with at most so many parameters: 8B."),
+    click.option(
+        "--max-size", type=t.Parameters(), metavar="N", help="Only models with at most so many parameters: 8B."
+    ),
 )
 output_options = stacked(
     click.option(
         "--format",
         "-f",
         "format_",
-        type=Choice(sorted(FORMATS)),
+        type=t.Choice(sorted(FORMATS)),
         default="table",
         help="Form of the output.",
     ),
     click.option(
-        "--output", "-o", type=Target(), metavar="FILE", default=None, help="Write there instead of to the terminal."
+        "--output", "-o", type=t.Target(), metavar="FILE", default=None, help="Write there instead of to the terminal."
     ),
     click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr."),
 )
@@ -510,7 +273,7 @@ class Plot:
     theme: Theme
 
 
-class PlotFile(Target):
+class PlotFile(t.Target):
     """The file of a figure, whose ending is its format; --theme is read before it."""
 
     def __init__(self) -> None:
@@ -528,7 +291,7 @@ def _keep_theme(ctx: click.Context, param: click.Parameter, value: str) -> None:
 
 
 theme_option = click.option(
-    "--theme", type=Choice(THEMES), default=THEMES[0], is_eager=True, expose_value=False, callback=_keep_theme,
+    "--theme", type=t.Choice(THEMES), default=THEMES[0], is_eager=True, expose_value=False, callback=_keep_theme,
     help="What figures are drawn for: paper, or a dark page.  [default: light]",
 )  # fmt: skip
 
@@ -546,7 +309,7 @@ def figure_option(name: str, words: str) -> Callable[[F], F]:
 
 def draw_option(names: Sequence[str], words: str) -> Callable[[F], F]:
     """An option that says which of several figures is drawn, the first unless another is named."""
-    return click.option("--draw", type=Choice(names), default=names[0], help=f"{words}  [default: {names[0]}]")
+    return click.option("--draw", type=t.Choice(names), default=names[0], help=f"{words}  [default: {names[0]}]")
 
 
 plot_option = stacked(figure_option("--plot", "Draw a figure: .png, .svg or .pdf."), theme_option)

@@ -7,6 +7,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 from roofsim.model.split import RANKS
@@ -36,7 +37,7 @@ AXES = (
 )
 """Axes that have an option of their own; its value is read where axes are."""
 
-COLUMNS = o.Word("COLUMNS", "roofsim.spaces.evaluate")
+COLUMNS = t.Word("COLUMNS", "roofsim.spaces.evaluate")
 """Figures by the names of their columns."""
 
 
@@ -174,12 +175,12 @@ study_options = o.stacked(
     click.option(
         "--where", metavar="CONDITION", help="Keep points of which this is true: 'memory <= capacity and tpot < 50ms'."
     ),
-    click.option("--sample", type=o.Tokens(), metavar="N", help="Take N of all points, drawn at random."),
+    click.option("--sample", type=t.Tokens(), metavar="N", help="Take N of all points, drawn at random."),
     click.option("--seed", type=int, default=0, metavar="N", help="What the drawing begins with.  [default: 0]"),
 )  # fmt: skip
 engine_options = o.stacked(
     click.option(
-        "--engine", type=o.Choice(["local", "dask"]), default="local",
+        "--engine", type=t.Choice(["local", "dask"]), default="local",
         help="What computes: this machine, or a Dask cluster.",
     ),
     click.option(

@@ -6,6 +6,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
 from roofsim.foundation.errors import InputError
@@ -15,34 +16,34 @@ from roofsim.foundation.errors import InputError
 @_studies.axis_options
 @o.offload_option
 @o.model_filters
-@click.option("--ttft", type=o.Quantity("s"), metavar="S", default=None, help="At most so long to the first token: 1s.")
+@click.option("--ttft", type=t.Quantity("s"), metavar="S", default=None, help="At most so long to the first token: 1s.")
 @click.option(
-    "--tpot", type=o.Quantity("s"), metavar="S", default=None, help="At most so long for each token after it: 50ms."
+    "--tpot", type=t.Quantity("s"), metavar="S", default=None, help="At most so long for each token after it: 50ms."
 )
-@click.option("--total-time", type=o.Quantity("s"), metavar="S", default=None, help="At most so long for all: 10s.")
+@click.option("--total-time", type=t.Quantity("s"), metavar="S", default=None, help="At most so long for all: 10s.")
 @click.option(
-    "--max-memory", type=o.Quantity("B"), metavar="B", default=None, help="At most so much peak memory: 6GiB."
+    "--max-memory", type=t.Quantity("B"), metavar="B", default=None, help="At most so much peak memory: 6GiB."
 )
 @click.option(
     "--energy",
-    type=o.Each("J", "token", "1J/token"),
+    type=t.Each("J", "token", "1J/token"),
     metavar="J/token",
     default=None,
     help="At most so much for an output token, its share of the prompt included: 1J/token.",
 )
 @click.option(
-    "--price", type=o.Quantity("USD"), metavar="USD", default=None, help="At most so much for the device: 500USD."
+    "--price", type=t.Quantity("USD"), metavar="USD", default=None, help="At most so much for the device: 500USD."
 )
 @click.option(
     "--token-price",
-    type=o.Quantity("USD"),
+    type=t.Quantity("USD"),
     metavar="USD",
     default=None,
     help="At most so much for a million output tokens, their prompts included: 0.5USD.",
 )
 @click.option(
     "--hour",
-    type=o.Each("USD", "h", "2.5USD/h"),
+    type=t.Each("USD", "h", "2.5USD/h"),
     metavar="USD/h",
     default=None,
     help="Rent of the device.  [default: its usual price]",
@@ -56,14 +57,14 @@ from roofsim.foundation.errors import InputError
 )
 @click.option(
     "--context",
-    type=o.Tokens(),
+    type=t.Tokens(),
     metavar="N",
     default=None,
     help="A sequence can hold at least so many tokens, prompt and generated: 16k.",
 )
 @click.option(
     "--rank",
-    type=o.Word("FIGURES", "roofsim.spaces.compare", more=("headroom", "parameters")),
+    type=t.Word("FIGURES", "roofsim.spaces.compare", more=("headroom", "parameters")),
     metavar="KEY",
     default="headroom",
     help="Best first by headroom, parameters (the largest model), or a figure of compare: energy.  [default: headroom]",

@@ -7,6 +7,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
 from roofsim.foundation.errors import InputError
@@ -28,31 +29,31 @@ from roofsim.foundation.errors import InputError
 )
 @click.option(
     "--context",
-    type=o.Tokens(),
+    type=t.Tokens(),
     metavar="N",
     default=None,
     help="Only where a sequence can hold so many tokens, prompt and generated: 16k.",
 )
 @click.option(
-    "--max-memory", type=o.Quantity("B"), metavar="B", default=None, help="Only at most so much peak memory: 6GiB."
+    "--max-memory", type=t.Quantity("B"), metavar="B", default=None, help="Only at most so much peak memory: 6GiB."
 )
 @click.option(
     "--max-ttft",
-    type=o.Quantity("s"),
+    type=t.Quantity("s"),
     metavar="S",
     default=None,
     help="Only at most so long to the first token: 500ms.",
 )
 @click.option(
     "--max-tpot",
-    type=o.Quantity("s"),
+    type=t.Quantity("s"),
     metavar="S",
     default=None,
     help="Only at most so long for each token after it: 50ms.",
 )
 @click.option(
     "--sort",
-    type=o.Word("FIGURES", "roofsim.spaces.compare"),
+    type=t.Word("FIGURES", "roofsim.spaces.compare"),
     metavar="KEY",
     default=None,
     help="Best first by a figure or a choice as the JSON calls it: tpot, tokens_per_second, max_prompt.",

@@ -6,6 +6,7 @@ import os
 import shlex
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.reports.table import Column, Table, to_copy
@@ -15,7 +16,7 @@ FILES = {"bash": "~/.bashrc", "zsh": "~/.zshrc", "fish": "~/.config/fish/config.
 
 
 @click.command()
-@click.argument("shell", required=False, type=o.Choice(list(FILES)))
+@click.argument("shell", required=False, type=t.Choice(list(FILES)))
 @o.output_options
 def command(shell: str | None, format_: str, output: str | None, quiet: bool) -> None:
     """Print the script by which SHELL completes; without SHELL, how each is told to read it.

@@ -10,6 +10,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.prediction.metrics import METRICS
 
@@ -18,10 +19,10 @@ from roofsim.prediction.metrics import METRICS
 @o.models_argument()
 @o.device_option(many=True)
 @click.option(
-    "--metric", "-m", type=o.Choice(list(METRICS)), default="ttft",
+    "--metric", "-m", type=t.Choice(list(METRICS)), default="ttft",
     help="What is compared.  [default: ttft]",
 )  # fmt: skip
-@click.option("--longest", type=o.Tokens(), default=2**20, metavar="N", help="Longest prompt looked at.  [default: 1M]")
+@click.option("--longest", type=t.Tokens(), default=2**20, metavar="N", help="Longest prompt looked at.  [default: 1M]")
 @o.devices_options(many=True)
 @o.batch_option(many=True)
 @o.generate_option(many=True)

@@ -7,6 +7,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.prediction.metrics import METRICS
 
@@ -15,7 +16,7 @@ from roofsim.prediction.metrics import METRICS
 @_studies.case_options
 @o.cost_options
 @click.option(
-    "--metric", "-m", type=o.Choice(list(METRICS)), default="ttft",
+    "--metric", "-m", type=t.Choice(list(METRICS)), default="ttft",
     help="What is explained.  [default: ttft]",
 )  # fmt: skip
 @click.option("--formulas", is_flag=True, help="Also the cost formula of every operator.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
 from roofsim.foundation import writing
@@ -10,27 +11,27 @@ from roofsim.foundation import writing
 
 @click.command()
 @click.option(
-    "--output", "-o", type=o.Target((".html", ".htm")), metavar="FILE", default="page.html", show_default=True,
+    "--output", "-o", type=t.Target((".html", ".htm")), metavar="FILE", default="page.html", show_default=True,
     help="Write the page there.",
 )  # fmt: skip
 @click.option(
-    "--models", "-m", type=o.Several(o.Name("models", "models/families")), metavar="MODELS", default=None,
+    "--models", "-m", type=t.Several(t.Name("models", "models/families")), metavar="MODELS", default=None,
     help="Models, set off by commas.  [default: 20 of all kinds]",
 )  # fmt: skip
 @click.option(
-    "--devices", "-d", type=o.Several(o.Name("hardware")), metavar="DEVICES", default=None,
+    "--devices", "-d", type=t.Several(t.Name("hardware")), metavar="DEVICES", default=None,
     help="Devices, set off by commas; a mode after @ (orin@15w).  [default: 8 from a Raspberry Pi to servers]",
 )  # fmt: skip
 @click.option(
-    "--runtimes", "-r", type=o.Several(o.Name("runtimes")), metavar="RUNTIMES", default=None,
+    "--runtimes", "-r", type=t.Several(t.Name("runtimes")), metavar="RUNTIMES", default=None,
     help="Software stacks, set off by commas; a device has the one of that name that is written for it.  [default: 4]",
 )  # fmt: skip
 @click.option(
-    "--weights", type=o.Several(o.Word("WEIGHT_FORMATS")), metavar="FMTS", default=None,
+    "--weights", type=t.Several(t.Word("WEIGHT_FORMATS")), metavar="FMTS", default=None,
     help="Formats of weights beside the dtype of activations, set off by commas.  [default: the runtime's usual ones]",
 )  # fmt: skip
 @click.option(
-    "--tp", type=o.Range(), metavar="COUNTS", default=None,
+    "--tp", type=t.Range(), metavar="COUNTS", default=None,
     help="Devices that a model can be divided among (tensor parallel), where they stand in a cluster.  "
     "[default: 1,2,4,8 with runtimes that serve, 1 with others]",
 )  # fmt: skip

@@ -5,15 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
 
 
 @click.command()
-@click.argument("config", type=o.Name("models"))
+@click.argument("config", type=t.Name("models"))
 @o.download_option
-@click.option("--output", "-o", type=o.Target((".yaml", ".yml")), metavar="FILE", help="Write the model file there.")
+@click.option("--output", "-o", type=t.Target((".yaml", ".yml")), metavar="FILE", help="Write the model file there.")
 @click.option("--name", metavar="NAME", help="What to call the model.  [default: as the config or its folder]")
 @click.option("--source", metavar="TEXT", help="Where the config is from.")
 @click.option("--published", metavar="N", help="Parameters that its makers state: 8030261248 or, rounded, 8.03B.")

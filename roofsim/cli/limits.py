@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 
 if TYPE_CHECKING:
@@ -18,7 +19,7 @@ WITHIN = "x1.01: the 95 % interval, this factor up and down."
 
 @click.command()
 @_studies.case_options
-@click.option("--lengths", type=o.Range(), default=None, metavar="RANGE", help="Prompts to list: 1k..256k*2 or 1k,32k.")
+@click.option("--lengths", type=t.Range(), default=None, metavar="RANGE", help="Prompts to list: 1k..256k*2 or 1k,32k.")
 @o.offload_option
 @o.plot_option
 @o.output_options

@@ -13,6 +13,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
@@ -87,7 +88,7 @@ class Folder(click.ParamType[str]):
 @click.option(
     "--output",
     "-o",
-    type=o.Target((".csv",)),
+    type=t.Target((".csv",)),
     required=True,
     metavar="FILE",
     help="CSV of runs; what it lacks is measured and added.",
@@ -95,7 +96,7 @@ class Folder(click.ParamType[str]):
 @click.option(
     "--prompts",
     "-p",
-    type=o.Range(),
+    type=t.Range(),
     default="128,1k,4k",
     metavar="RANGE",
     help="Tokens of the prompts, or in the cache when decoding.  [default: 128,1k,4k]",
@@ -104,13 +105,13 @@ class Folder(click.ParamType[str]):
     "--batch",
     "-b",
     "batches",
-    type=o.Range(),
+    type=t.Range(),
     default="1",
     metavar="RANGE",
     help="Sequences at once: 1,8.  [default: 1]",
 )
 @click.option(
-    "--stack", type=o.Choice(STACKS), default="transformers", help="What runs the models.  [default: transformers]"
+    "--stack", type=t.Choice(STACKS), default="transformers", help="What runs the models.  [default: transformers]"
 )
 @click.option(
     "--weights",
@@ -152,7 +153,7 @@ class Folder(click.ParamType[str]):
 @click.option("--keep-gguf", type=Folder(), default=None, metavar="DIR", help="Keep the files of weights here.")
 @click.option(
     "--dtype",
-    type=o.Choice(["bf16", "fp16", "fp32"]),
+    type=t.Choice(["bf16", "fp16", "fp32"]),
     default="bf16",
     help="Dtype of weights and activations.  [default: bf16]",
 )
@@ -165,7 +166,7 @@ class Folder(click.ParamType[str]):
 )
 @click.option(
     "--logits",
-    type=o.Choice(["all", "last"]),
+    type=t.Choice(["all", "last"]),
     default="last",
     help="Positions that a prefill scores.  [default: last]",
 )
@@ -191,7 +192,7 @@ class Folder(click.ParamType[str]):
 @click.option("--again", is_flag=True, help="Measure once more what failed before.")
 @click.option(
     "--on",
-    type=o.Choice(["cuda", "cpu"]),
+    type=t.Choice(["cuda", "cpu"]),
     default=None,
     help="What to measure on.  [default: the GPU if there is one]",
 )
@@ -200,13 +201,13 @@ class Folder(click.ParamType[str]):
 )
 @click.option(
     "--kernels",
-    type=o.Target((".jsonl",)),
+    type=t.Target((".jsonl",)),
     default=None,
     metavar="FILE",
     help="Add the longest kernels of each pass here, by name.",
 )
 @click.option("--plan", is_flag=True, help="Show what would be measured; needs no PyTorch.")
-@click.option("--format", "-f", "format_", type=o.Choice(sorted(FORMATS)), default="table", help="Form of the summary.")
+@click.option("--format", "-f", "format_", type=t.Choice(sorted(FORMATS)), default="table", help="Form of the summary.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")
 @click.pass_context
 def command(

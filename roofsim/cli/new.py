@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
@@ -61,18 +62,18 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
 )  # fmt: skip
 
 
-class Like(o.Name):
+class Like(t.Name):
     """A spec of the kind that is being made."""
 
     def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
         """Names and aliases of that kind."""
         kind = KINDS.get(str(ctx.params.get("kind")))
         families = ("models/families",) if kind and kind.folder == "models" else ()
-        return o.Name(kind.folder, *families).shell_complete(ctx, param, incomplete) if kind else []
+        return t.Name(kind.folder, *families).shell_complete(ctx, param, incomplete) if kind else []
 
 
 @click.command()
-@click.argument("kind", type=o.Choice(list(KINDS)))
+@click.argument("kind", type=t.Choice(list(KINDS)))
 @click.argument("name")
 @click.option(
     "--from", "origin", type=Like("hardware", "models", "hardware/clusters"), metavar="NAME",
@@ -80,7 +81,7 @@ class Like(o.Name):
 )  # fmt: skip
 @o.download_option
 @click.option(
-    "--output", "-o", type=o.Target((".yaml", ".yml")), metavar="FILE", help="Write there.  [default: NAME.yaml]"
+    "--output", "-o", type=t.Target((".yaml", ".yml")), metavar="FILE", help="Write there.  [default: NAME.yaml]"
 )
 @click.option("--force", is_flag=True, help="Write over a file that is there.")
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")

@@ -6,6 +6,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 
@@ -16,12 +17,12 @@ from roofsim.foundation.errors import InputError
 @o.cost_options
 @click.option(
     "--objectives", required=True, metavar="NAMES",
-    type=o.Word("COLUMNS", "roofsim.spaces.evaluate", ends=("min", "max")),
+    type=t.Word("COLUMNS", "roofsim.spaces.evaluate", ends=("min", "max")),
     help="Figures or derived columns, with what is better of each: ttft:min,tokens_per_second:max,memory_peak.",
 )  # fmt: skip
 @_studies.study_options
 @click.option(
-    "--budget", type=o.Tokens(), metavar="N",
+    "--budget", type=t.Tokens(), metavar="N",
     help="Search among the points (NSGA-II) and compute N of them, where they are too many.",
 )  # fmt: skip
 @click.option("--unfit", is_flag=True, help="Also points that do not fit the memory.")

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.model.split import RANKS
 from roofsim.serving import USUAL_RUNTIME
 
 
 @click.command()
-@click.argument("model", type=o.Name("models", "models/families"))
+@click.argument("model", type=t.Name("models", "models/families"))
 @o.download_option
 @o.device_option()
 @click.option(
-    "--prompt", "-p", "prompts", type=o.Range(), default="512..8k*4", metavar="COUNTS",
+    "--prompt", "-p", "prompts", type=t.Range(), default="512..8k*4", metavar="COUNTS",
     help="Tokens of prompts: 4096, 1k,4k,32k or 1k..256k*2.  [default: 512..8k*4]",
 )  # fmt: skip
 @o.generate_option()
@@ -24,7 +25,7 @@ from roofsim.serving import USUAL_RUNTIME
     help="What is promised: in the mean, or at a percentile, itl.p95=50ms.  [default: ttft=1s,itl=50ms]",
 )  # fmt: skip
 @click.option(
-    "--link", type=o.Quantity("B/s"), default=None, metavar="RATE",
+    "--link", type=t.Quantity("B/s"), default=None, metavar="RATE",
     help="Bytes a second from device to device: 25GB/s.  [default: as nodes of the device's cluster are linked]",
 )  # fmt: skip
 @o.devices_options(many=True)

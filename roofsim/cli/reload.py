@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.serving import USUAL_RUNTIME
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 @o.transfer_option
 @o.set_option(many=True)
 @click.option(
-    "--from", "tiers", type=o.Several(o.Word("TIERS", "roofsim.studies.reload")), default=None, metavar="TIERS",
+    "--from", "tiers", type=t.Several(t.Word("TIERS", "roofsim.studies.reload")), default=None, metavar="TIERS",
     help="Where caches come from: host, disk, remote, or a rate: host,25GB/s.  [default: all that are known]",
 )  # fmt: skip
-@click.option("--lengths", type=o.Range(), default=None, metavar="RANGE", help="Lengths to list: 1k..256k*2 or 1k,32k.")
+@click.option("--lengths", type=t.Range(), default=None, metavar="RANGE", help="Lengths to list: 1k..256k*2 or 1k,32k.")
 @o.plot_option
 @o.output_options
 def command(

@@ -9,6 +9,7 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 
@@ -25,20 +26,20 @@ from roofsim.foundation.errors import InputError
 @o.transfer_option
 @o.set_option()
 @click.option(
-    "--against", type=o.Several(o.Name("models", "models/families")), multiple=True, callback=o.flat,
+    "--against", type=t.Several(t.Name("models", "models/families")), multiple=True, callback=o.flat,
     metavar="MODEL,...", help="Compare with this model over the length of the prompt (repeatable).",
 )  # fmt: skip
 @click.option(
     "--format",
     "-f",
     "form",
-    type=o.Choice(["html", "markdown"]),
+    type=t.Choice(["html", "markdown"]),
     help="Form of the page.  [default: by the name of the file]",
 )
 @click.option(
     "--output",
     "-o",
-    type=o.Target(),
+    type=t.Target(),
     metavar="FILE",
     default=None,
     help="The page: .html, or .md with its figures beside it as .svg.",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 
 if TYPE_CHECKING:
@@ -20,10 +21,10 @@ if TYPE_CHECKING:
 @o.device_option(many=True)
 @o.prompt_option(many=True)
 @click.option(
-    "--trials", "-n", type=o.Range(), default="1..64*2", metavar="COUNTS", help="Answers to it.  [default: 1..64*2]"
+    "--trials", "-n", type=t.Range(), default="1..64*2", metavar="COUNTS", help="Answers to it.  [default: 1..64*2]"
 )
 @click.option(
-    "--tokens", "-g", type=o.Range(), default=None, metavar="COUNTS",
+    "--tokens", "-g", type=t.Range(), default=None, metavar="COUNTS",
     help="Tokens of each; with a budget, at most.  [default: 1k; with a budget, any]",
 )  # fmt: skip
 @click.option(
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     help="Seconds (10s), joules (500J), dollars (0.01USD) or equivalent FLOP (2 PFLOP).",
 )
 @click.option(
-    "--share", "shared", type=o.Choice(["copied", "held", "read"]), default=None,
+    "--share", "shared", type=t.Choice(["copied", "held", "read"]), default=None,
     help="Trials copy the prompt's cache, share one that each of them reads, or one that a step reads once.  [default: "
     "held with a paged cache, else copied]",
 )  # fmt: skip

@@ -7,12 +7,13 @@ from typing import Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 
 
 @click.command()
-@click.argument("family", type=o.Name("models/families"))
+@click.argument("family", type=t.Name("models/families"))
 @click.argument("axes", nargs=-1, metavar="[NAME=VALUES]...")
 @o.device_option()
 @click.option(
@@ -20,11 +21,11 @@ from roofsim.foundation.errors import InputError
     help="Parameters to look at, in all combinations: attention_every=2,4,6 width=512..2048+128 parameters=494M.",
 )  # fmt: skip
 @click.option(
-    "--quality", type=o.Name("models/families/scaling"), default="hoffmann-2022", metavar="LAW|CSV",
+    "--quality", type=t.Name("models/families/scaling"), default="hoffmann-2022", metavar="LAW|CSV",
     help="Scaling law by name or path, or a CSV of losses by parameters.  [default: hoffmann-2022]",
 )  # fmt: skip
 @click.option(
-    "--train-tokens", type=o.Parameters(), default=None, metavar="N",
+    "--train-tokens", type=t.Parameters(), default=None, metavar="N",
     help="Tokens of training for the scaling law: 10B, 1.5T.  [default: 10B]",
 )  # fmt: skip
 @click.option(
@@ -32,13 +33,13 @@ from roofsim.foundation.errors import InputError
 )
 @click.option(
     "--objectives", default=None, metavar="NAMES",
-    type=o.Word("COLUMNS", "roofsim.spaces.evaluate", more=("loss", "parameters")),
+    type=t.Word("COLUMNS", "roofsim.spaces.evaluate", more=("loss", "parameters")),
     help="What is to be small, set off by commas.  [default: loss,tpot,memory_peak]",
 )  # fmt: skip
 @o.download_option
-@click.option("--against", type=o.Name("models", "models/families"), default=None, metavar="MODEL",
+@click.option("--against", type=t.Name("models", "models/families"), default=None, metavar="MODEL",
               help="A model to compare with: the best member that is as fast.")  # fmt: skip
-@click.option("--sample", type=o.Tokens(), default=None, metavar="N", help="Draw so many of the combinations.")
+@click.option("--sample", type=t.Tokens(), default=None, metavar="N", help="Draw so many of the combinations.")
 @click.option("--seed", type=int, default=0, metavar="N", help="What they are drawn with.  [default: 0]")
 @click.option("--all", "every", is_flag=True, help="Tabulate every member that is kept.")
 @o.prompt_option()

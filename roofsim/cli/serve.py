@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from roofsim.cli import _drafts
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.model.split import RANKS
 from roofsim.serving import USUAL_RUNTIME
@@ -27,33 +28,18 @@ EACH = ("device", *RANKS, "weights", "cache", "dtype")
 """What there may be several of: each combination is a choice of how to serve."""
 
 
-class Rate(click.ParamType[float]):
-    """Requests a second."""
-
-    name = "rate"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        """The number."""
-        from roofsim.foundation.units import finite
-
-        try:
-            return finite(value) if isinstance(value, str) else float(value)
-        except ValueError:
-            self.fail(f"'{value}' is not a number of requests a second; write it like 2.5", param, ctx)
-
-
 @click.command()
-@click.argument("model", type=o.Name("models", "models/families"))
+@click.argument("model", type=t.Name("models", "models/families"))
 @o.download_option
 @o.device_option(many=True)
 @o.prompt_option()
 @o.generate_option()
 @click.option(
-    "--concurrency", "-c", type=o.Range(), default=None, metavar="COUNTS",
+    "--concurrency", "-c", type=t.Range(), default=None, metavar="COUNTS",
     help="Users who each ask again as soon as they are answered: 64, 1,8,64 or 1..256*2.",
 )  # fmt: skip
 @click.option(
-    "--rate", type=o.Several(Rate()), default=None, metavar="NUMBERS",
+    "--rate", type=t.Several(t.Plain("of requests a second; write it like 2.5")), default=None, metavar="NUMBERS",
     help="Requests that come in a second, independently of each other: 2.5 or 1,2,4.",
 )  # fmt: skip
 @click.option(
@@ -61,7 +47,7 @@ class Rate(click.ParamType[float]):
     help="What is promised: ttft=1s,itl=50ms, in the mean, or at a percentile: ttft.p95=2s.",
 )  # fmt: skip
 @click.option(
-    "--find", "what", type=o.Choice(["concurrency", "rate", "devices", "batch"]), default=None,
+    "--find", "what", type=t.Choice(["concurrency", "rate", "devices", "batch"]), default=None,
     help="The largest load at which --slo holds; batch: sequences at once; devices: the fewest for a "
     "load, divided as is best unless it is said.",
 )  # fmt: skip
@@ -75,7 +61,7 @@ class Rate(click.ParamType[float]):
     "devices (the fewest), itl, ttft, concurrency.  [default: user,device; for several kinds of device "
     "user,usd_per_million]",
 )  # fmt: skip
-@click.option("--sequences", type=o.Range(), metavar="COUNTS", default=None,
+@click.option("--sequences", type=t.Range(), metavar="COUNTS", default=None,
               help="Most sequences at once; several with --front.  [default: as the server has it]")  # fmt: skip
 @click.option(
     "--rounds", type=click.IntRange(1), metavar="N", default=None,
@@ -83,7 +69,7 @@ class Rate(click.ParamType[float]):
     "[default: the steady state]",
 )  # fmt: skip
 @click.option(
-    "--prefix", type=o.Tokens(nought=True), default=None, metavar="N",
+    "--prefix", type=t.Tokens(nought=True), default=None, metavar="N",
     help="First tokens of prompts that requests share, as of a system prompt: 2k.",
 )  # fmt: skip
 @click.option(

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation.errors import InputError
 
@@ -22,7 +23,7 @@ KINDS = (
 
 
 @click.command()
-@click.argument("names", nargs=-1, required=True, type=o.Several(o.Name(*KINDS)), callback=o.flat)
+@click.argument("names", nargs=-1, required=True, type=t.Several(t.Name(*KINDS)), callback=o.flat)
 @o.download_option
 @click.option("--dtype", default="bf16", metavar="T", help="Dtype that a model's state is counted in.  [default: bf16]")
 @o.plot_option

@@ -6,49 +6,50 @@ from typing import Any
 
 from roofsim.cli import _drafts
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
 from roofsim.serving import USUAL_RUNTIME
 
 
 @click.command()
-@click.argument("model", type=o.Name("models", "models/families"))
+@click.argument("model", type=t.Name("models", "models/families"))
 @o.download_option
 @o.device_option()
 @o.prompt_option()
 @o.generate_option()
-@click.option("--rate", type=o.Plain(), metavar="NUMBER", default=None, help="Requests that come in a second: 2.5.")
-@click.option("--users", type=o.Tokens(), metavar="N", default=None, help="Users who ask again when they are answered.")
+@click.option("--rate", type=t.Plain(), metavar="NUMBER", default=None, help="Requests that come in a second: 2.5.")
+@click.option("--users", type=t.Tokens(), metavar="N", default=None, help="Users who ask again when they are answered.")
 @click.option(
     "--trace", type=click.Path(), metavar="FILE", default=None,
     help="Requests of a file: a CSV or lines of JSON with times, prompts and answers, as Azure, Mooncake, BurstGPT and "
     "Vidur write them.",
 )  # fmt: skip
 @click.option(
-    "--cv", type=o.Plain(), metavar="NUMBER", default=None,
+    "--cv", type=t.Plain(), metavar="NUMBER", default=None,
     help="With --rate: how distances vary, deviation over mean; 0 not at all, 2 in bursts.  [default: 1, Poisson]",
 )  # fmt: skip
 @click.option(
-    "--on", type=o.Quantity("s"), metavar="TIME", default=None, help="With --rate: come in periods of 10s ..."
+    "--on", type=t.Quantity("s"), metavar="TIME", default=None, help="With --rate: come in periods of 10s ..."
 )
-@click.option("--off", type=o.Quantity("s"), metavar="TIME", default=None, help="... with 30s between them.")
+@click.option("--off", type=t.Quantity("s"), metavar="TIME", default=None, help="... with 30s between them.")
 @click.option(
-    "--think", type=o.Quantity("s"), metavar="TIME", default=0.0,
+    "--think", type=t.Quantity("s"), metavar="TIME", default=0.0,
     help="With --users: time until each asks again.  [default: none]",
 )  # fmt: skip
 @click.option(
-    "--speed", type=o.Plain(), metavar="NUMBER", default=1.0, help="With --trace: 2 is twice as fast.  [default: 1]"
+    "--speed", type=t.Plain(), metavar="NUMBER", default=1.0, help="With --trace: 2 is twice as fast.  [default: 1]"
 )
 @click.option(
-    "--requests", "-n", type=o.Tokens(), metavar="N", default=None,
+    "--requests", "-n", type=t.Tokens(), metavar="N", default=None,
     help="How many, of a trace at most.  [default: 1000]",
 )  # fmt: skip
 @click.option(
-    "--spread", type=o.Plain(), metavar="NUMBER", default=0.0,
+    "--spread", type=t.Plain(), metavar="NUMBER", default=0.0,
     help="Lengths lie within this part of --prompt and --generate: 0.5 is from half to three halves.  [default: 0]",
 )  # fmt: skip
 @click.option(
-    "--prefix", type=o.Tokens(nought=True), metavar="N", default=0,
+    "--prefix", type=t.Tokens(nought=True), metavar="N", default=0,
     help="Tokens with which all prompts begin, held once: a system prompt.  [default: 0]",
 )  # fmt: skip
 @click.option(
@@ -56,9 +57,9 @@ from roofsim.serving import USUAL_RUNTIME
     help="Requests that find it in the cache.  [default: all but the first]",
 )  # fmt: skip
 @click.option("--seed", type=int, metavar="N", default=0, help="Which requests are drawn.  [default: 0]")
-@click.option("--tokens", type=o.Tokens(), metavar="N", default=None,
+@click.option("--tokens", type=t.Tokens(), metavar="N", default=None,
               help="Most new tokens of a step.  [default: as the runtime has it]")  # fmt: skip
-@click.option("--sequences", type=o.Tokens(), metavar="N", default=None,
+@click.option("--sequences", type=t.Tokens(), metavar="N", default=None,
               help="Most sequences at once.  [default: as the runtime has it]")  # fmt: skip
 @_drafts.draft_options(required=False)
 @o.devices_options()

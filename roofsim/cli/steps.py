@@ -6,32 +6,33 @@ from pathlib import Path
 from typing import Any
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.serving import USUAL_RUNTIME
 
 
 @click.command()
-@click.argument("model", type=o.Name("models", "models/families"))
+@click.argument("model", type=t.Name("models", "models/families"))
 @o.download_option
 @o.device_option()
 @click.option(
-    "--decodes", type=o.Range(nought=True), default="1..256*2", metavar="COUNTS",
+    "--decodes", type=t.Range(nought=True), default="1..256*2", metavar="COUNTS",
     help="Sequences that get one more token: 0,64 or 1..256*2.  [default: 1..256*2]",
 )  # fmt: skip
 @click.option(
-    "--held", type=o.Range(), default="1k", metavar="COUNTS", help="Tokens that each of them holds.  [default: 1k]"
+    "--held", type=t.Range(), default="1k", metavar="COUNTS", help="Tokens that each of them holds.  [default: 1k]"
 )
 @click.option(
-    "--pieces", type=o.Range(nought=True), default="0", metavar="COUNTS",
+    "--pieces", type=t.Range(nought=True), default="0", metavar="COUNTS",
     help="Pieces of prompts beside them: 0,1.  [default: 0]",
 )  # fmt: skip
-@click.option("--new", type=o.Range(), default="512", metavar="COUNTS", help="Tokens of each piece.  [default: 512]")
+@click.option("--new", type=t.Range(), default="512", metavar="COUNTS", help="Tokens of each piece.  [default: 512]")
 @click.option(
-    "--context", type=o.Range(nought=True), default="0", metavar="COUNTS",
+    "--context", type=t.Range(nought=True), default="0", metavar="COUNTS",
     help="Tokens of its prompt that went before.  [default: 0]",
 )  # fmt: skip
 @click.option(
-    "--sglang", type=o.Target((".json",)), metavar="FILE", default=None,
+    "--sglang", type=t.Target((".json",)), metavar="FILE", default=None,
     help="Also write the table there as the replay table of SGLang's simulator.",
 )  # fmt: skip
 @click.option(
@@ -65,14 +66,14 @@ def command(
     from roofsim.serving.table import step_table
 
     s = o.serving_setup(model, device, options)
-    t = StepTime(s, o.workload_of(s, options))
-    found = step_table(t, decodes, held, pieces, new, context)
+    step = StepTime(s, o.workload_of(s, options))
+    found = step_table(step, decodes, held, pieces, new, context)
     out = o.Output(format_, output, quiet)
     if sglang is not None:
         writing.text(sglang, found.sglang() + "\n")
         out.say(f"wrote {sglang}")
     if llmservingsim is not None:
-        layers = bundle(t, llmservingsim)
+        layers = bundle(step, llmservingsim)
         with writing.together() as files:
             for name, content in layers.items():
                 path = Path(llmservingsim, name)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from roofsim.cli import _options as o
 from roofsim.cli import _studies
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.foundation import writing
 from roofsim.foundation.errors import InputError
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 @click.option("--restart", is_flag=True, help="Throw away what an earlier run of another study left beside the output.")
 @_studies.engine_options
 @click.option(
-    "--format", "-f", "format_", type=o.Choice(["table", "csv", "json", "markdown"]), default="table",
+    "--format", "-f", "format_", type=t.Choice(["table", "csv", "json", "markdown"]), default="table",
     help="Form of what is printed without --output.",
 )  # fmt: skip
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr.")

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from roofsim.cli import _options as o
+from roofsim.cli import _types as t
 from roofsim.cli._click import click
 from roofsim.cli.sweep import bar
 from roofsim.foundation import writing
@@ -19,23 +20,23 @@ _OPEN = "Of rows that do not say, and of a trace:"
 
 @click.command()
 @click.argument("runs", metavar="RUNS.csv")
-@click.option("--runtime", "-r", type=o.Name("runtimes"), default=None, metavar="RUNTIME",
+@click.option("--runtime", "-r", type=t.Name("runtimes"), default=None, metavar="RUNTIME",
               help="Software stack of all rows.  [default: what each row says; transformers-4.52-eager if nothing]",
               )  # fmt: skip
-@click.option("--device", "-d", type=o.Name("hardware"), metavar="DEVICE", default=None,
+@click.option("--device", "-d", type=t.Name("hardware"), metavar="DEVICE", default=None,
               help="Device of rows that name none, or that name it by the words of its own file.")  # fmt: skip
 @o.download_option
-@click.option("--model", "-m", "models", type=o.Name("models"), metavar="MODEL", multiple=True,
+@click.option("--model", "-m", "models", type=t.Name("models"), metavar="MODEL", multiple=True,
               help="A model of your own that rows name, by its file (repeatable).")  # fmt: skip
-@click.option("--calibration", type=o.Name("hardware/calibrated"), metavar="NAME", default="none",
+@click.option("--calibration", type=t.Name("hardware/calibrated"), metavar="NAME", default="none",
               help="Fitted parameters by name or path, auto as for predict, or none: a fit may have seen these rows."
               "  [default: none]")  # fmt: skip
 @o.transfer_option
-@click.option("--batch", "-b", type=o.Tokens(), metavar="N", help=f"{_OPEN} sequences at once.")
-@click.option("--prompt", "-p", type=o.Tokens(), metavar="N", help=f"{_OPEN} tokens of the prompt.")
-@click.option("--generate", "-g", type=o.Tokens(), metavar="N", help=f"{_OPEN} generated tokens.")
-@click.option("--weights", type=o.Word("WEIGHT_FORMATS"), metavar="FMT", help=f"{_OPEN} format of the weights.")
-@click.option("--phase", type=o.Choice(["prefill", "decode"]), default=None,
+@click.option("--batch", "-b", type=t.Tokens(), metavar="N", help=f"{_OPEN} sequences at once.")
+@click.option("--prompt", "-p", type=t.Tokens(), metavar="N", help=f"{_OPEN} tokens of the prompt.")
+@click.option("--generate", "-g", type=t.Tokens(), metavar="N", help=f"{_OPEN} generated tokens.")
+@click.option("--weights", type=t.Word("WEIGHT_FORMATS"), metavar="FMT", help=f"{_OPEN} format of the weights.")
+@click.option("--phase", type=t.Choice(["prefill", "decode"]), default=None,
               help="What a trace is of.  [default: prefill]")  # fmt: skip
 @click.option("--passes", type=click.IntRange(1), metavar="N", default=None,
               help="How many passes a trace is of, where it has no ProfilerStep.  [default: 1]")  # fmt: skip

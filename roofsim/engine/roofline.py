@@ -317,7 +317,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
-    moved = traffic(cost, m) + (0 if kernel.pieces is None else kernel.pieces * m["piece_gap"])
+    moved = traffic(cost, m, kernel.uses) + (0 if kernel.pieces is None else kernel.pieces * m["piece_gap"])
     if not (single(kernel.again) and not kernel.again):
         faster = maximum(m["cache_speed"], CACHE_LINE * m.units * m.clock / m.bandwidth)
         moved = maximum(moved, (moved + kernel.again) / faster)
@@ -385,9 +385,12 @@ def _adding_up(kernel: Kernel, m: Machine) -> Number:
     return (1 - _full(kernel, m)) * traffic(Cost(activations=moved), m) / (m.bandwidth * m["memory_efficiency"])
 
 
-def traffic(cost: Cost, m: Machine) -> Number:
-    """Bytes to memory, and those that the last-level cache serves at the bytes that memory moves meanwhile."""
-    missed = maximum(cost.activations - m["cache_share"] * m.cache, 0)
+def traffic(cost: Cost, m: Machine, uses: Number = 1) -> Number:
+    """Bytes to memory, and those that the last-level cache serves at the bytes that memory moves meanwhile.
+
+    What is moved several times (`Kernel.uses`) needs as much less of the cache.
+    """
+    missed = maximum(cost.activations - uses * m["cache_share"] * m.cache, 0)
     return cost.weights + cost.state + cost.activations / m["cache_speed"] + missed * (1 - 1 / m["cache_speed"])
 
 

@@ -54,7 +54,7 @@ VECTOR_WIDTH, WIDE_HEAD, SHARED_HEADS, SHARED_KEYS = 64, 256, 4, 8192
 """Widths of heads for which there is a vector kernel are multiples, up to the widest; where more heads share a key, it
 is not used at that width or from so many keys on, unless the cache is in blocks."""
 RING = 256
-"""Cells of which a window's cache has a multiple (llama-kv-cache-iswa.cpp)."""
+"""Cells of which a window's cache has a multiple (src/ of llama.cpp: kv-cache-iswa)."""
 THREADS = 128
 """Threads of a block in the kernels for states."""
 HEAD_WAITS, CHANNEL_WAITS, COLUMN_WAITS = 2 * 3 / 2, 3 * 3 / 2, 1 * 3 / 2
@@ -411,7 +411,7 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
 
 
 def _cells(o: Operator, s: Situation) -> Number:
-    """Cells of the cache that are in use: of a window's, which is a ring, as many as it has (`llama_kv_cache_iswa`)."""
+    """Cells of the cache that are in use: of a window's, a ring, as many as it has (llama.cpp: kv-cache-iswa)."""
     z = o.sizes
     ring = z["window"] + (s.runtime.memory.chunk or z["new"])
     return minimum(z["context"] + z["new"], RING * ceil(ring / RING))

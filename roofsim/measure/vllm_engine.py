@@ -22,7 +22,10 @@ import time
 from importlib import import_module
 from typing import Any
 
-PATIENCE = 15.0
+OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "VLLM_NO_USAGE_STATS": "1"}
+"""Nothing is asked of the network, which there may be none of, nor told to it."""
+
+PATIENCE = 5.0
 """Seconds that an engine may take to shut down."""
 
 
@@ -123,6 +126,7 @@ def main(path: str) -> int:
 
 
 if __name__ == "__main__":
+    os.environ.update(OFFLINE)
     beside = os.path.dirname(os.path.abspath(__file__))
     sys.path[:] = [each for each in sys.path if os.path.abspath(each) != beside]  # files here have names of packages
     sys.exit(main(sys.argv[1]))

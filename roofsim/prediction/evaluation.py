@@ -33,7 +33,7 @@ from roofsim.prediction.steps import (
 from roofsim.specs.workload import Workload
 
 if TYPE_CHECKING:
-    from roofsim.engine.tiers import Tiers
+    from roofsim.engine.placement import Tiers
 
 
 @dataclass(frozen=True, slots=True)

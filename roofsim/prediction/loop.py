@@ -53,13 +53,15 @@ class Engine:
     """How a server puts requests into steps: at most so many new `tokens` and `sequences` at once.
 
     A request that comes while a step runs waits for it, and for `ahead` steps that are laid out already. Prompts are
-    cut to what fits a step, or go through `whole`.
+    cut to what fits a step, or go through `whole`. Where steps are not `mixed`, prompts go first, in steps of their
+    own, while sequences that have begun wait.
     """
 
     tokens: int
     sequences: int
     ahead: int = 0
     whole: bool = False
+    mixed: bool = True
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ class Loop:
         comes back finds one when others end, in a step of their own: so that as many go together as wait. Those who
         gave up places go first, so that it is not so there.
         """
-        room = maximum(self.engine.tokens - self.each * self.running, 1)
+        room = maximum(self.engine.tokens - self.engine.mixed * self.each * self.running, 1)
         fit = -ceil(-(room / self.prompt))
         some = at_least(fit, 1)
         apart = self._crowded * (1 - at_least(self.put_back, NEAR))
@@ -185,7 +187,7 @@ class Loop:
 
         Without others to run there are none. A request that waits for a place is at hand when there is one.
         """
-        return self._looked_at * at_least(self.others, 1) * at_least(self._steps, 1)
+        return self.engine.mixed * self._looked_at * at_least(self.others, 1) * at_least(self._steps, 1)
 
     @property
     def _looked_at(self) -> Number:
@@ -199,7 +201,9 @@ class Loop:
 
     @cached_property
     def round(self) -> Number:
-        """Steps of a round: those of one request, or those of all prompts where there are more."""
+        """Steps of a round: those of one request, or those of all prompts where there are more; or both."""
+        if not self.engine.mixed:
+            return self._steps + self.mixed
         return maximum(self._steps + self.first + self.late, self.mixed)
 
     @cached_property
@@ -247,7 +251,7 @@ class Loop:
     @cached_property
     def decoding(self) -> Number:
         """Sequences that decode in a step with prompts."""
-        return self.running * maximum(minimum(self._steps, self.others - self.late), 0) / self.mixed
+        return self.engine.mixed * self.running * maximum(minimum(self._steps, self.others - self.late), 0) / self.mixed
 
     @cached_property
     def decoding_alone(self) -> Number:
@@ -263,6 +267,8 @@ class Loop:
     @cached_property
     def _ended(self) -> Kinds:
         """Steps up to the end of a request's own prompt, once it has a place."""
+        if not self.engine.mixed:
+            return self._begun
         first = self.waited.first + self.first / self.running
         return Kinds(first, self.waited.others + self._rest * self.own, self.waited.alone)
 
@@ -282,9 +288,13 @@ class Loop:
         In the first one all prompts are there at once, and request after request goes through; who finds no place then
         waits for half of the others in the mean. Many rounds are the steady state.
         """
-        begun = Kinds(self.first, self._rest * (self.others + self.own) / 2, 0)
-        met = self._ended.blended(begun, 1 / self._turns_in(rounds))
+        met = self._ended.blended(self._begun, 1 / self._turns_in(rounds))
         return Kinds(*(a + b * (1 - 1 / (2 * rounds)) for a, b in zip(met, self._queued, strict=True)))
+
+    @cached_property
+    def _begun(self) -> Kinds:
+        """The same where all begin at once: with none beside them prompts follow each other."""
+        return Kinds(self.first, self._rest * (self.others + self.own) / 2, 0)
 
     def _turns_in(self, rounds: Number) -> Number:
         """Rounds of the engine in so many of the users: all prompts come with the first, after the last none begins."""
@@ -298,14 +308,18 @@ class Loop:
     def gaps(self, rounds: Number) -> Kinds:
         """What kinds a request's steps after its first token are, in the mean over rounds; they add up to one.
 
-        Prompts that it has not met before, it meets now. After the last round nobody begins.
+        Prompts that it has not met before, it meets now. After the last round nobody begins. Where prompts have steps
+        of their own, these are beside the one that each token takes.
         """
         met = self._ended
         seen = Kinds(self.steps.first - met.first, self.steps.others - met.others, 0)
         last = Kinds(0, self.others / self.running + self._rest * (self.others - self.own) / 2, 0)
         now, steps = seen.blended(last, 1 / self._turns_in(rounds)), maximum(self._steps, 1)
-        first = minimum(maximum(now.first, 0) / steps, 1)
-        others = minimum(maximum(now.others, 0) / steps, 1 - first)
+        first, others = maximum(now.first, 0) / steps, maximum(now.others, 0) / steps
+        if not self.engine.mixed:
+            return Kinds(first, others, 1)
+        first = minimum(first, 1)
+        others = minimum(others, 1 - first)
         return Kinds(first, others, 1 - first - others)
 
     def first_tokens(self, rounds: float) -> list[tuple[float, Kinds]]:
@@ -318,7 +332,8 @@ class Loop:
         share = float(self._rest / self._some)
         begun += [(share, Kinds(self.first, maximum(j, own), 0)) for j in range(1, others + 1)]
         turns = float(self._turns_in(rounds))
-        parts = [(part * (1 - 1 / turns), steps) for part, steps in self._steady()]
+        steady = self._steady() if self.engine.mixed or isinstance(self, Apart) else begun
+        parts = [(part * (1 - 1 / turns), steps) for part, steps in steady]
         parts += [(part / turns, steps) for part, steps in begun]
         # who finds no place waits for whole rounds: some for one more than others; at first for none, for one ...
         rounds_waited = float(self._queue)
@@ -364,12 +379,17 @@ class Apart(Loop):
     @cached_property
     def late(self) -> Number:
         """Steps that a request waits for; one that has the engine for itself waits for none."""
-        return self._looked_at * at_least(self.running, 2) * at_least(self._steps, 1)
+        return self.engine.mixed * self._looked_at * at_least(self.running, 2) * at_least(self._steps, 1)
 
     @cached_property
     def steps(self) -> Kinds:
         """Steps of a round by kind."""
         return Kinds(self.mixed, 0, self.round - self.mixed)
+
+    @cached_property
+    def waits(self) -> Number:
+        """Steps that a request waits before its prompt goes through: prompts with steps of their own wait for none."""
+        return self.round - self._steps - self.first if self.engine.mixed else self.late
 
     @cached_property
     def _met(self) -> Number:
@@ -384,15 +404,16 @@ class Apart(Loop):
     @cached_property
     def decoding(self) -> Number:
         """Sequences that decode in a step, with a prompt or without."""
-        return self.running * self._steps / self.round
+        return self.engine.mixed * self.running * self._steps / self.round
 
     @cached_property
     def decoding_alone(self) -> Number:
         """The same where no prompt is; there is a step for one at least."""
-        return maximum(self.decoding, 1)
+        return maximum(self.decoding, 1) if self.engine.mixed else self.running
 
     @cached_property
     def _ended(self) -> Kinds:
+        """Steps up to the end of a request's own prompt, once it has a place."""
         waited = self.waited
         return Kinds(waited.first + self.first, 0, waited.alone)
 

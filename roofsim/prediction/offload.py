@@ -1,17 +1,16 @@
-"""What of a model goes to the memory of the host: as it is asked for, and the best division that fits."""
+"""What of a model goes to the memory of the host: the division that is asked for, or the best one that fits."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from typing import Any, Literal
+from typing import Any
 
 from roofsim import library
-from roofsim.engine.passes import Later
-from roofsim.engine.tiers import Placement, Tiered
+from roofsim.engine.placement import Placement
 from roofsim.foundation.arith import single
 from roofsim.foundation.errors import DoesNotFit, InputError, Unsupported
-from roofsim.foundation.units import parse, show
+from roofsim.foundation.units import show
 from roofsim.foundation.values import dataclass
 from roofsim.model.architecture import Architecture
 from roofsim.model.layers import by_experts, first_layers, layer_bytes
@@ -19,95 +18,9 @@ from roofsim.model.step import Pass
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.fitted import chosen
 from roofsim.prediction.limits import largest
+from roofsim.prediction.offload_words import ALL, NONE, WORDS, AskedFor, asked_for
 from roofsim.prediction.setup import Offload, Setup, tier
 from roofsim.specs.workload import Workload
-
-AUTO, NONE = "auto", "none"
-WORDS = (
-    "auto", "none", "layers=N", "experts", "experts=cpu", "experts=cpu:N", "experts=stream", "stream", "stream=N",
-    "stream=BYTES", "cache",
-)  # fmt: skip
-"""What may be asked for; several go together with a + between them."""
-EXAMPLE = (
-    "write it like auto, layers=20, experts=cpu, experts=cpu:12, stream=20, stream=10GiB, cache or "
-    "layers=20+experts=cpu+cache"
-)
-MOST_LAYERS = 10**6
-"""No model has so many layers."""
-
-
-@dataclass(frozen=True, slots=True)
-class AskedFor:
-    """What is asked to lie in the memory of the host, as far as words say it; `layers` are those on the device.
-
-    `experts` and `streamed` are how many layers have theirs there, all of them for ALL, `how` experts are computed:
-    by the host (cpu), by the device (stream), or as the software can. `bytes` are those of weights that each device
-    streams, in the place of a number of layers.
-    """
-
-    words: str
-    layers: int | None = None
-    experts: int | None = None
-    how: str = ""
-    streamed: int | None = None
-    cache: bool = False
-    bytes: float | None = None
-
-
-ALL = -1
-"""Of as many layers as there are."""
-
-
-def asked_for(words: str) -> AskedFor | str:
-    """What is asked for in words: `auto`, `none`, or a division; a number alone is one of layers on the device.
-
-    Raises InputError for words that say nothing.
-    """
-    asked = str(words).strip().lower()
-    if asked in (AUTO, NONE):
-        return asked
-    found: dict[str, Any] = {}
-    for each in str(words).strip().split("+"):
-        key, equals, given = each.strip().partition("=")
-        key, value = key.lower(), given.lower()
-        if key.isdecimal() and not equals:
-            more: dict[str, Any] = {"layers": _count(words, key)}
-        elif key == "layers" and equals:
-            more = {"layers": _count(words, value)}
-        elif key == "stream":
-            size = _size(given) if equals else None  # whose unit has capitals
-            more = {
-                "streamed": ALL if not equals or size else _count(words, value),
-                **({"bytes": size} if size else {}),
-            }
-        elif key == "cache" and not equals:
-            more = {"cache": True}
-        elif key == "experts" and (not equals or value.partition(":")[0] in ("cpu", "stream")):
-            how, colon, number = value.partition(":")
-            more = {"experts": _count(words, number) if colon else ALL, "how": how}
-        else:
-            raise InputError(f"offload: '{words}' is none of what there is; {EXAMPLE}")
-        if set(more) & set(found):
-            raise InputError(f"offload: '{words}': says '{key}' twice")
-        found |= more
-    if "streamed" in found and ("layers" in found or "experts" in found):
-        raise InputError(f"offload: '{words}': what is streamed is whole layers already; {EXAMPLE}")
-    return AskedFor(asked, **found)
-
-
-def _size(text: str) -> float | None:
-    """Bytes that a text with a unit says; None for one that says none."""
-    try:
-        return parse(text, "B") if not text.strip().isdecimal() else None
-    except ValueError:
-        return None
-
-
-def _count(words: str, text: str) -> int:
-    """A number of layers; raises InputError for one that cannot be."""
-    if not text.isdecimal() or len(text) > len(str(MOST_LAYERS)):
-        raise InputError(f"offload: '{words}': '{text}' is not a number of layers; {EXAMPLE}")
-    return int(text)
 
 
 def offloaded(s: Setup, w: Workload, words: str | None) -> Setup:
@@ -379,136 +292,3 @@ def _most(family: Family, e: Evaluation) -> Iterator[Setup]:
 def fits(s: Setup, w: Workload) -> bool:
     """Whether a request of numbers fits both memories."""
     return bool(Evaluation(s, w).fits)
-
-
-@dataclass(frozen=True, slots=True)
-class Share:
-    """What lies in one memory: in words, and the bytes of weights and of state after the last token.
-
-    `computes` is the runtime that computes there, if one does.
-    """
-
-    tier: Literal["device", "host", "disk"]
-    name: str
-    holds: str
-    weights: float
-    state: float
-    capacity: float
-    computes: str | None
-
-    @property
-    def fits(self) -> bool:
-        """Whether it fits; whether a device holds its activations as well, `Memory` says."""
-        return self.tier == "disk" or self.weights + self.state <= self.capacity
-
-
-Binds = Literal["device", "host", "link", "disk"]
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """The time of a pass by where it goes: the device, the processor beside it, and waiting for the link or the disk.
-
-    The link is busy for `link_time` seconds, `link_wait` of them with nothing else going on.
-    """
-
-    device_time: float
-    processor_time: float
-    link_time: float
-    link_wait: float
-    link_bytes: float
-    disk_time: float = 0.0
-    disk_bytes: float = 0.0
-
-    @property
-    def binds(self) -> Binds:
-        """Where most of the time goes."""
-        parts: dict[Binds, float] = {
-            "device": self.device_time, "host": self.processor_time, "link": self.link_wait, "disk": self.disk_time,
-        }  # fmt: skip
-        return max(parts, key=lambda each: parts[each])
-
-
-@dataclass(frozen=True, slots=True)
-class Offloaded:
-    """A request of which not all lies on the device. `link` is the rate at which copies go, in bytes a second.
-
-    `slowdown` is by how much a step takes longer than it would with all of it on a device that has the room.
-    """
-
-    split: str
-    found: bool
-    tiers: tuple[Share, ...]
-    link: float | None
-    prefill: Parts | None
-    decode: Parts | None
-    slowdown: float
-
-
-def report(e: Evaluation) -> Offloaded | None:
-    """What of a request of numbers lies where, and what of its time goes where; None if nothing was asked."""
-    asked = e.s.offload
-    if asked is None:
-        return None
-    last = e.w.prompt + e.w.generate
-    here = words_of(e.s)
-    here_weights = float(e.s.stage.weight_bytes(e.precision) - e.away(last).weights)
-    name = e.s.device.id if e.s.split.alone else f"{e.s.devices} x {e.s.device.id}, the fullest"
-    device = Share(
-        "device", name, here[0], here_weights, max(float(e.grown) - here_weights, 0.0), float(e.s.device.capacity),
-        e.s.runtime.id,
-    )  # fmt: skip
-    if e.tiers is None:
-        return Offloaded(asked.words, asked.found, (device,), None, None, None, 1.0)
-    kept = e.kept(last)
-    processor, by = tier(e.s), asked.beside.runtime.id if asked.beside else None
-    host = Share("host", processor.id, here[1], float(kept.weights), float(kept.state), float(processor.capacity), by)
-    tiers: tuple[Share, ...] = (device, host)
-    beyond = float(e.tiers.beyond(e.precision))
-    if beyond:
-        full = replace(host, weights=host.weights - beyond)
-        disk = Share("disk", e.s.host.id if e.s.host else "", "weights that find no room", beyond, 0.0, 0.0, None)
-        tiers = device, full, disk
-    alone = Evaluation(whole(e.s), e.w)
-    return Offloaded(
-        asked.words, asked.found, tiers, float(e.tiers.link.rate), parts_of(e.prefill, e.s.devices),
-        parts_of(e.decode, e.s.devices),
-        float(e.step[0]) / float(alone.step[0]),
-    )  # fmt: skip
-
-
-def parts_of(p: Later, devices: int) -> Parts:
-    """The parts of a pass, or of several together; all of one whose whole model lies on the device is the device's.
-
-    So many devices each have a link, over which go the bytes of all.
-    """
-    if not isinstance(p, Tiered):
-        return Parts(float(p.time), 0.0, 0.0, 0.0, 0.0)
-    time, processor, wait, disk = (float(x) for x in (p.time, p.processor_time, p.link_wait, p.disk_time))
-    here = time - processor - wait - disk
-    moved = devices * float(p.link_bytes)
-    return Parts(here, processor, float(p.link_time), wait, moved, disk, float(p.disk_bytes))
-
-
-def words_of(s: Setup) -> tuple[str, str]:
-    """What lies on the device and what on the host, in words."""
-    if s.offload is None or s.offload.placement.nothing:
-        return "all of it", ""
-    where, depth = s.offload.placement, s.architecture.depth
-    away, streamed = sum(where.computed.values()), sum(where.streamed.values())
-    experts = sum((where.experts or where.streamed_experts).values())
-    state = [] if where.cache else ["all state"]
-    here, there = [], [f"routed experts of {experts} of {depth} layers"] if experts else []
-    if away:
-        without = " without experts" if experts else ""
-        here = [f"{depth - away} of {depth} layers{without}"] if away < depth else []
-        here += [] if where.head else ["LM head"]
-        there.insert(0, f"{away} of {depth} layers with {'all' if where.cache else 'their'} state")
-        there += ["table of tokens", *(["LM head"] if where.head else [])]
-    elif streamed:
-        here = [*state, "all other weights"]
-        there = [f"weights of {streamed} of {depth} layers", *(["all state"] if where.cache else [])]
-    else:
-        here = ["all other weights" if experts else "all weights", *state]
-        there += [*(["table of tokens"] if where.table else []), *(["all state"] if where.cache else [])]
-    return ", ".join(here) or "nothing", ", ".join(there)

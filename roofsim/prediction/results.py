@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from roofsim.prediction.offload import Offloaded
+    from roofsim.prediction.offload_report import Offloaded
 
 Intervals = Mapping[str, tuple[float, float]]
 IntervalBasis = Literal["prior", "calibrated"]

@@ -39,7 +39,8 @@ def engine_of(s: Setup, sequences: int | None = None) -> Engine:
     large = bool(is_large(s))
     tokens = policy.large_tokens if large and policy.large_tokens else policy.tokens
     most = policy.large_sequences if large and policy.large_sequences else policy.sequences
-    return Engine(tokens, max((sequences or most) // in_flight(s), 1), policy.ahead, policy.whole)
+    most = max((sequences or most) // in_flight(s), 1)
+    return Engine(tokens, most, policy.ahead, policy.whole, s.runtime.memory.mixed)
 
 
 def cache_room(s: Setup, w: Workload, engine: Engine, share: float | None = None) -> tuple[float, float]:

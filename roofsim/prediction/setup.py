@@ -29,7 +29,7 @@ from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import STORED, StateType, Workload
 
 if TYPE_CHECKING:
-    from roofsim.engine.tiers import Disk, Link, Placement, Tiers
+    from roofsim.engine.placement import Disk, Link, Placement, Tiers
     from roofsim.specs.cluster import Cluster
     from roofsim.specs.terms import Terms
 
@@ -122,7 +122,7 @@ class Setup:
             return self.rank, where
         if where is None or where.nothing:
             return self._sharing(self.architecture.stage(self.split)), None
-        from roofsim.engine.tiers import fullest
+        from roofsim.engine.placement import fullest
 
         return fullest(self.rank, where, self.split.pp)
 
@@ -149,7 +149,7 @@ class Setup:
 
     def _tiers(self, device: Stack, processor: Stack | None, precision: Precision) -> Tiers:
         """A device and what computes beside it, in a precision, with what lies where."""
-        from roofsim.engine.tiers import Placement, Tiers
+        from roofsim.engine.placement import Placement, Tiers
 
         stage, its = self._fullest
         where = self.offload.placement if self.offload else Placement()
@@ -163,7 +163,7 @@ class Setup:
         """The disk behind the memory of the host, where the software reads from it what finds no room there."""
         if not self.runtime.offload.maps or self.host is None or self.host.disk is None:
             return None
-        from roofsim.engine.tiers import Disk
+        from roofsim.engine.placement import Disk
 
         faster = self.offload.faster if self.offload else 1
         return Disk(faster * self.host.disk.value, tier(self).capacity)
@@ -176,7 +176,7 @@ class Setup:
             raise Unsupported(
                 f"{self.device.id}: links.host is not stated: the rate at which it is reached from its host"
             )
-        from roofsim.engine.tiers import Link
+        from roofsim.engine.placement import Link
 
         reached: Number = policy.reaches.value if policy.reaches else 1
         if self.offload:

@@ -41,7 +41,7 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
         dispatch = s.machine(w.dtype)["dispatch"]
         said.append(f"host {s.host.id} ({dispatch * 1e6:.3g} us a kernel)")
     if s.offload and not s.offload.placement.nothing:
-        from roofsim.prediction.offload import words_of
+        from roofsim.prediction.offload_report import words_of
 
         said.append(f"offload {s.offload.words}: {words_of(s)[1]} in the memory of the host, {tier(s).id}")
     if s.device.memory.usable and s.device.memory.usable.value < s.device.memory.capacity.value:
@@ -63,8 +63,16 @@ def assumptions(s: Setup, w: Workload, *, one_length: bool = True) -> tuple[str,
     said += [note if note.startswith(model) else f"{model}: {note}" for note in s.architecture.notes]
     said += [f"changed: {change}" for change in s.changes]
     said += outside(s, w) if one_length else ()
+    if s.calibration and any(change.startswith(SPEEDS) for change in s.changes):
+        said.append(
+            "intervals are of the device as it was measured: how well kernels would use a changed one is not in them"
+        )
     said.append(basis_of(s))
     return tuple(said)
+
+
+SPEEDS = ("device.memory.bandwidth", "device.peak.", "device.units", "device.clock", "device.cache.", "device.links.")
+"""Fields of a device that efficiencies are shares of."""
 
 
 def divided(s: Setup) -> list[str]:
@@ -197,11 +205,13 @@ SOME = 3
 
 
 def elsewhere(s: Setup) -> str:
-    """That the software is not written for such a device, and which of that name is."""
+    """That the software is not written for such a device, and which of that name is, else which at all."""
     d, software = s.device, s.runtime.id.partition("-")[0]
-    of_that_name = (library.runtime(name) for name in library.names("runtimes") if name.partition("-")[0] == software)
-    fitting = [r.id for r in of_that_name if r.written_for(d.vendor, d.kind)]
-    other = f" ({' and '.join(fitting)} {'is' if len(fitting) == 1 else 'are'})" if fitting else ""
+    known = map(library.runtime, library.names("runtimes"))
+    there = [r.id for r in known if r.runs_on and r.written_for(d.vendor, d.kind)]
+    fitting = [name for name in there if name.partition("-")[0] == software] or there
+    named = ", ".join([*fitting[:-2], " and ".join(fitting[-2:])])
+    other = f" ({named} {'is' if len(fitting) == 1 else 'are'})" if fitting else ""
     return f"{s.runtime.id} is written for {', '.join(s.runtime.runs_on)}, not for {d.vendor} {d.kind}{other}"
 
 

@@ -24,7 +24,7 @@ from roofsim.reports.records import ends_of, records, with_ends
 from roofsim.reports.table import Column, Figure, Table
 
 if TYPE_CHECKING:
-    from roofsim.prediction.offload import Offloaded, Parts
+    from roofsim.prediction.offload_report import Offloaded, Parts
 
 
 def prediction_tables(p: Prediction, device: str, runtime: str, operators: bool) -> list[Table]:

@@ -81,7 +81,7 @@ def _divisions(values: Iterable[Any]) -> list[str]:
 
     Numbers alone are spelled out, so that all are words.
     """
-    from roofsim.prediction.offload import asked_for
+    from roofsim.prediction.offload_words import asked_for
 
     found: list[str] = []
     for each in values:

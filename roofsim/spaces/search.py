@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -199,31 +199,13 @@ def search(
     total = math.prod(map(len, axes.values()))
     picked = _picked(total, sample, seed)
 
-    refused: list[tuple[str, str]] = []
-    built: list[tuple[Architecture, dict[str, int]]] = []
-    for ordinal in picked:
-        given = {**fixed, **_at(axes, ordinal)}
-        try:
-            values = found.values(given)
-            built.append((found.built(values, found.named(given)), values))
-        except InputError as error:
-            refused.append((found.named(given), str(error).splitlines()[0]))
-    setups: list[Setup] = []
-    for a, values in list(built):
-        try:
-            one = setup(a, setups[0].device if setups else device, setups[0].runtime if setups else runtime, host)
-        except InputError as error:
-            if not refused and not setups and a is built[-1][0]:
-                raise
-            refused.append((a.id, str(error).splitlines()[0]))
-            built.remove((a, values))
-            continue
-        if setups:
-            setups.append(replace(setups[0], architecture=one.architecture))
-        else:
-            setups.append(what_if(chosen(one, calibration, transfer=transfer), changes))
+    built, refused = _built(found, fixed, axes, picked)
+    built, setups, more = _runnable(built, device, runtime, host)
+    refused += more
     if not setups:
         raise InputError(f"{found.id}: no member of this grid can be: {refused[0][0]}: {refused[0][1]}")
+    changed = what_if(chosen(setups[0], calibration, transfer=transfer), changes)
+    setups = [replace(changed, architecture=each.architecture) for each in setups]
     first = setups[0]
     fields.setdefault("dtype", first.device.default_dtype)
     w = workload(**fields)
@@ -245,6 +227,47 @@ def search(
         _members(found, [(other.architecture, {})], [other], w, judged)[0] if other else None, bindings, bound,
         tuple(notes), first.calibration_name,
     )  # fmt: skip
+
+
+Built = tuple[Architecture, dict[str, int]]
+"""A member of a family, and the values of its parameters."""
+Refused = list[tuple[str, str]]
+"""What cannot be, by name, and why."""
+
+
+def _built(
+    family: Family, fixed: Mapping[str, int], axes: Mapping[str, Sequence[int]], picked: Iterable[int]
+) -> tuple[list[Built], Refused]:
+    """The members at places of the grid."""
+    built, refused = [], []
+    for ordinal in picked:
+        given = {**fixed, **_at(axes, ordinal)}
+        try:
+            values = family.values(given)
+            built.append((family.built(values, family.named(given)), values))
+        except InputError as error:
+            refused.append((family.named(given), str(error).splitlines()[0]))
+    return built, refused
+
+
+def _runnable(
+    built: Sequence[Built], device: str | Device, runtime: str | Runtime, host: str | Host | None
+) -> tuple[list[Built], list[Setup], Refused]:
+    """Those that the stack runs, with their setups; raises the InputError of a single one."""
+    found: list[Built] = []
+    setups: list[Setup] = []
+    refused: Refused = []
+    for a, values in built:
+        try:
+            setups.append(setup(a, device, runtime, host))
+        except InputError as error:
+            if len(built) == 1:
+                raise
+            refused.append((a.id, str(error).splitlines()[0]))
+            continue
+        found.append((a, values))
+        device, runtime = setups[0].device, setups[0].runtime  # looked up once
+    return found, setups, refused
 
 
 _NUMBERS = ("parameters", "active_parameters", "embedding_parameters", "depth", "width", "vocab")

@@ -125,6 +125,8 @@ class MemoryPolicy(Spec):
     """Whether that share, of what the driver leaves, is for weights and cache alone, and all else lies beside it."""
     block: PositiveInt = 1
     """Tokens of a block of cache."""
+    in_a_row: bool = False
+    """Whether the blocks of a prompt are taken in a row, so that they lie together."""
     chunk: PositiveInt | None = None
     """Most tokens of a prompt that go through at once."""
     large_chunk: PositiveInt | None = None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from roofsim.foundation.values import dataclass
 from roofsim.prediction.evaluation import Evaluation
-from roofsim.prediction.offload import Family, Parts, families, parts_of
+from roofsim.prediction.offload import Family, families
+from roofsim.prediction.offload_report import Parts, parts_of
 from roofsim.prediction.setup import Setup
 from roofsim.specs.workload import Workload
 

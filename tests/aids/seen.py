@@ -26,6 +26,11 @@ def words(figure):
     return found
 
 
+def texts(figure):
+    """All that is written in a figure, seen or not, in one line."""
+    return " ".join(each.get_text() for each in figure.findobj(lambda one: hasattr(one, "get_text")))
+
+
 def readable(figure):
     """Whether no words cover others and all lie on the page; the figure."""
     figure.draw_without_rendering()

@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from click.testing import CliRunner
 
-from roofsim.cli import group
-
-ASKED = ("phases", "Qwen3-0.6B", "-d", "a100-sxm-80gb", "-p", "512")
+ASKED = "phases Qwen3-0.6B -d a100-sxm-80gb -p 512"
 
 
-def run(*arguments):
-    return CliRunner().invoke(group, [*ASKED, *arguments], prog_name="roofsim")
-
-
-def test_layouts_are_as_asked_for():
-    found = json.loads(run("--slo", "itl=30ms", "--link", "10GB/s", "-g", "64", "-f", "json").stdout)
+def test_layouts_are_as_asked_for(data):
+    found = data(ASKED, "--slo", "itl=30ms", "--link", "10GB/s", "-g", "64")
     assert found["slo"] == {"itl.mean": 0.03}
     assert found["link"] == {"rate": 10e9, "latency": 0.0, "name": ""}
     (row,) = found["rows"]
@@ -26,8 +17,8 @@ def test_layouts_are_as_asked_for():
     assert found["generate"] == 64
 
 
-def test_the_table_says_which_answers_most():
-    said = " ".join(run("--slo", "ttft=1us").stdout.split())
+def test_the_table_says_which_answers_most(roofsim):
+    said = " ".join(roofsim(ASKED, "--slo", "ttft=1us").split())
     assert "Most is answered from 512 tokens on by none, since what is promised cannot be kept." in said
     assert "NVIDIA DGX A100 80GB at 24 GB/s" in said
 
@@ -43,8 +34,5 @@ def test_the_table_says_which_answers_most():
         (("-r", "llama.cpp"), "serves no requests that come and go"),
     ],
 )
-def test_wrong_input_is_told(given, said):
-    result = run(*given)
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert not result.stdout
+def test_wrong_input_is_told(refused, given, said):
+    assert said in refused(ASKED, *given)

@@ -2,41 +2,32 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
-from click.testing import CliRunner
 
-from roofsim.cli import group
-
-ASKED = ("sampling", "Qwen2.5-0.5B", "-d", "rtx-4090", "-r", "vllm")
+ASKED = "sampling Qwen2.5-0.5B -d rtx-4090 -r vllm"
 
 
-def run(*arguments):
-    return CliRunner().invoke(group, [*ASKED, *arguments], prog_name="roofsim")
-
-
-def test_every_number_of_trials_meets_every_number_of_tokens():
-    found = json.loads(run("-p", "512", "-n", "1,4", "-g", "10,1k", "-f", "json").stdout)
+def test_every_number_of_trials_meets_every_number_of_tokens(data):
+    found = data(ASKED, "-p", "512", "-n", "1,4", "-g", "10,1k")
     assert [(row["trials"], row["tokens"]) for row in found["rows"]] == [(1, 10), (1, 1024), (4, 10), (4, 1024)]
     assert (found["prompt"], found["shared"], found["budget"], found["best"]) == (512, "held", None, None)
 
 
-def test_a_budget_decides_the_tokens(tmp_path):
+def test_a_budget_decides_the_tokens(roofsim, data, tmp_path):
     curve = tmp_path / "curve.csv"
     curve.write_text("tokens,accuracy\n16,0.01\n1024,0.3\n", encoding="utf-8")
     given = ("--budget", "2 s", "-n", "1,8", "--share", "read", "--accuracy", str(curve))
-    found = json.loads(run(*given, "-f", "json").stdout)
+    found = data(ASKED, *given)
     assert (found["budget"], found["unit"], found["shared"], found["best"]) == (2.0, "s", "read", 1)
     assert all(row["time"] <= 2 and row["bound"] == "budget" for row in found["rows"])
     best = found["rows"][1]
-    said = run(*given).stdout
+    said = roofsim(ASKED, *given)
     assert f"Best use of 2.00 s: 8 × {best['tokens']:,} tokens, coverage {best['coverage']:.1%}." in said
-    assert "8 × 16 tokens" in run(*given, "-g", "16").stdout
+    assert "8 × 16 tokens" in roofsim(ASKED, *given, "-g", "16")
 
 
-def test_csv_has_one_header_and_numbers():
-    lines = run("-n", "1,2", "-f", "csv").stdout.splitlines()
+def test_csv_has_one_header_and_numbers(roofsim):
+    lines = roofsim(ASKED, "-n", "1,2", "-f", "csv").splitlines()
     assert len(lines) == 3
     assert lines[0].split(",")[:3] == ["trials", "tokens", "time [s]"]
 
@@ -52,11 +43,8 @@ def test_csv_has_one_header_and_numbers():
         (("--trials", "none"), "none"),
     ],
 )
-def test_wrong_input_is_told(given, said):
-    result = run(*given)
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert not result.stdout
+def test_wrong_input_is_told(refused, given, said):
+    assert said in refused(ASKED, *given)
 
 
 @pytest.mark.parametrize(
@@ -64,10 +52,8 @@ def test_wrong_input_is_told(given, said):
     [("tokens\n5\n", "line 2"), ("tokens,accuracy\n5,x\n", "line 2"), ("tokens,accuracy\n5,2\n", "from 0 to 1"),
      ("tokens,accuracy\n", "that grow")],
 )  # fmt: skip
-def test_a_wrong_curve_is_told(tmp_path, text, said):
-    path = tmp_path / "curve.csv"
-    path.write_text(text, encoding="utf-8")
-    result = run("--budget", "1s", "--accuracy", str(path))
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert "curve.csv" in result.stderr
+def test_a_wrong_curve_is_told(refused, here, text, said):
+    (here / "curve.csv").write_text(text, encoding="utf-8")
+    message = refused(ASKED, "--budget", "1s", "--accuracy", "curve.csv")
+    assert said in message
+    assert "curve.csv" in message

@@ -4,24 +4,16 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 
 import pytest
-from click.testing import CliRunner
 
-from roofsim.cli import group
-
-ASKED = ("speculate", "Qwen3.5-4B", "-d", "rtx-4090", "-r", "llama.cpp")
+ASKED = "speculate Qwen3.5-4B -d rtx-4090 -r llama.cpp"
 NGRAM = ("--draft", "ngram", "--accept", "0.5")
 
 
-def run(*arguments):
-    return CliRunner().invoke(group, [*ASKED, *arguments], prog_name="roofsim")
-
-
-def test_drafts_are_as_asked_for():
+def test_drafts_are_as_asked_for(data):
     given = ("--draft", "mtp", "--accept", "0.9,0.6", "-k", "2", "--weights", "q4_k_m", "--overhead", "1ms", "-b", "2")
-    found = json.loads(run(*given, "-f", "json").stdout)
+    found = data(ASKED, *given)
     assert (found["draft"], found["chosen"], found["acceptance"]) == ("mtp", 2, {"alpha": None, "places": [0.9, 0.6]})
     assert [row["tokens"] for row in found["rows"]] == [1, 2]
     assert found["rows"][1]["made"] == pytest.approx(2.5)
@@ -32,33 +24,33 @@ def test_drafts_are_as_asked_for():
     assert found["intervals"]["speedup"][0] < row["speedup"] < found["intervals"]["speedup"][1]
 
 
-def test_what_servers_report_is_understood():
-    rate, length = (json.loads(run("--draft", "ngram", "--accept", given, "-k", "3", "-f", "json").stdout)
+def test_what_servers_report_is_understood(data):
+    rate, length = (data(ASKED, "--draft", "ngram", "--accept", given, "-k", "3")
                     for given in ("rate=50%", "length=2.5"))  # fmt: skip
     assert rate["acceptance"] == length["acceptance"]
     assert rate["rows"][2]["made"] == pytest.approx(2.5)
 
 
-def test_the_table_says_from_where_on_drafts_pay():
-    said = run(*NGRAM).stdout
+def test_the_table_says_from_where_on_drafts_pay(roofsim):
+    said = roofsim(ASKED, *NGRAM)
     assert "n-grams of the text" in said
     assert "They pay" in said
     assert "95 % interval" in said
 
 
-def test_several_are_a_table_with_a_row_each():
-    found = run("--draft", "ngram", "--accept", "0.5", "-b", "1,8", "-k", "2", "-f", "csv")
-    rows = list(csv.DictReader(io.StringIO(found.stdout)))
+def test_several_are_a_table_with_a_row_each(roofsim):
+    found = roofsim(ASKED, "--draft", "ngram", "--accept", "0.5", "-b", "1,8", "-k", "2", "-f", "csv")
+    rows = list(csv.DictReader(io.StringIO(found)))
     assert {row["batch"] for row in rows} == {"1", "8"}
-    assert "pays to batch" in " ".join(run(*NGRAM, "-b", "1,8").stdout.split())
+    assert "pays to batch" in " ".join(roofsim(ASKED, *NGRAM, "-b", "1,8").split())
 
 
-def test_a_tree_has_a_row_for_each_size():
+def test_a_tree_has_a_row_for_each_size(roofsim, data):
     given = ("--draft", "mtp", "--accept", "0.8", "--tree", "depth=2,top=2,nodes=5")
-    found = json.loads(run(*given, "-f", "json").stdout)
+    found = data(ASKED, *given)
     assert (found["chosen"], [row["tokens"] for row in found["rows"]]) == (5, [4, 5])
     assert found["rows"][1]["made"] > 1 + 0.8 + 0.64
-    assert "a tree of 5 tokens, 2 deep, with the best 2 of each pass" in " ".join(run(*given).stdout.split())
+    assert "a tree of 5 tokens, 2 deep, with the best 2 of each pass" in " ".join(roofsim(ASKED, *given).split())
 
 
 @pytest.mark.parametrize(
@@ -83,15 +75,10 @@ def test_a_tree_has_a_row_for_each_size():
         ((*NGRAM, "-b", "1,2", "--plot", "f.svg"), "--plot: is of one model on one device"),
     ],
 )
-def test_wrong_input_is_told(given, said):
-    result = run(*given)
-    assert result.exit_code == 2
-    assert said in result.stderr
-    assert not result.stdout
+def test_wrong_input_is_told(refused, given, said):
+    assert said in refused(ASKED, *given)
 
 
-def test_a_draft_that_does_not_fit_is_told():
-    words = ["speculate", "Llama-3.1-8B", "-d", "rtx-4090", "--draft", "Llama-3.1-8B", "--accept", "0.8"]
-    result = CliRunner().invoke(group, words, prog_name="roofsim")
-    assert result.exit_code == 2
-    assert "the draft does not fit beside the model: Llama-3.1-8B 15.3 GiB" in result.stderr
+def test_a_draft_that_does_not_fit_is_told(refused):
+    said = refused("speculate Llama-3.1-8B -d rtx-4090 --draft Llama-3.1-8B --accept 0.8")
+    assert "the draft does not fit beside the model: Llama-3.1-8B 15.3 GiB" in said

@@ -12,9 +12,9 @@ LINE = "sweep mamba2-130m -d orin,rtx-4090 -p 1k..4k*2 --set device.memory.bandw
 
 
 def test_a_table_says_once_what_is_the_same_and_why_something_cannot_be_run(roofsim):
-    shown = " ".join(roofsim("sweep mamba2-130m Bamba-9B -d orin -r llama.cpp -p 1k,2k --figures ttft,fits").split())
+    shown = " ".join(roofsim("sweep mamba2-130m Hymba-1.5B -d orin -r llama.cpp -p 1k,2k --figures ttft,fits").split())
     assert "Everywhere: model mamba2-130m, device jetson-orin-nano-8gb@maxn, runtime llama.cpp." in shown
-    assert "Cannot be run: Bamba-9B, jetson-orin-nano-8gb@maxn, llama.cpp: llama.cpp does not run bamba" in shown
+    assert "Cannot be run: Hymba-1.5B, jetson-orin-nano-8gb@maxn, llama.cpp: llama.cpp does not run hymba" in shown
     assert shown.count("2,048") == 1
 
 
@@ -138,7 +138,7 @@ def test_a_figure_has_a_panel_for_each_figure_and_a_line_for_each_other_value(ro
     roofsim(LINE, "--plot", "x.png")
     assert (here / "x.png").read_bytes().startswith(b"\x89PNG")
     axes = {
-        "model": "mamba2-130m,Bamba-9B",
+        "model": "mamba2-130m,Hymba-1.5B",
         "device": "orin",
         "runtime": "llama.cpp",
         "prompt": "1k..8k*2",
@@ -160,7 +160,7 @@ def test_a_figure_has_a_panel_for_each_figure_and_a_line_for_each_other_value(ro
         ("sweep mamba2-130m -d orin --plot x.png", "needs an axis of numbers"),
         ("sweep mamba2-130m -d orin -p 1k,2k --figures fits --plot x.png", "needs a figure with numbers"),
         ("sweep mamba2-130m -d orin -p 1..40+1 -b 1..30+1 --plot x.png", "30 lines cannot be told apart"),
-        ("sweep Bamba-9B -d orin -r llama.cpp -p 1k,2k --plot x.png", "no point to draw"),
+        ("sweep Hymba-1.5B -d orin -r llama.cpp -p 1k,2k --plot x.png", "no point to draw"),
         ("sweep mamba2-130m -d orin -p 1k,2k --plot x.png -o x.csv", "draws what is printed"),
     ],
 )

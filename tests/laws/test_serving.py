@@ -25,7 +25,7 @@ from roofsim.specs.workload import workload
 approx = pytest.approx
 
 counts = st.integers(1, 300)
-engines = st.builds(Engine, st.integers(400, 20_000), st.just(300), st.integers(0, 2), st.booleans())
+engines = st.builds(Engine, st.integers(400, 20_000), st.just(300), st.integers(0, 2), st.booleans(), st.booleans())
 
 
 @lru_cache
@@ -53,8 +53,11 @@ def test_a_round_puts_every_token_of_every_request_through_once(engine, users, r
 def test_what_a_request_sees_is_the_round(engine, users, prompt, generate):
     one = Loop(engine, users, users, prompt, generate)
     before, after = one.until_first(float("inf")), one.between_tokens(float("inf"))
-    assert sum(before) == approx(one.first + one.waits - (one.first - one.own) * (1 - 1 / users), rel=1e-6)
-    assert sum(after) == approx(1)
+    if engine.mixed:
+        assert sum(before) == approx(one.first + one.waits - (one.first - one.own) * (1 - 1 / users), rel=1e-6)
+        assert sum(after) == approx(1)
+    else:
+        assert sum(before) + (generate - 1) * sum(after) == approx(one.round)
     assert min(*before, *after) >= -1e-9
     assert before.first <= one.first * (1 + 1e-9)
 
@@ -79,8 +82,9 @@ def test_users_who_drifted_apart_keep_littles_law(engine, users, running, prompt
     one = Apart(engine, users, min(users, running), prompt, generate, slip)
     seconds = (0.05, 0.2, 0.01)
     each = one.until_first(ENDLESS).of(seconds) + (generate - 1) * one.between_tokens(ENDLESS).of(seconds)
-    assert one.running / one.steps.of(seconds) * each == approx(users, rel=1e-6)
-    made = one.mixed * one.decoding + (one.round - one.mixed) * one.decoding
+    if one.waited.first + one.first <= one.mixed:  # of very short answers a request would meet more prompts than come
+        assert one.running / one.steps.of(seconds) * each == approx(users, rel=1e-6)
+    made = one.mixed * one.decoding + (one.round - one.mixed) * (one.decoding if engine.mixed else one.decoding_alone)
     assert made == approx(one.running * (generate - 1))
 
 

@@ -274,6 +274,12 @@ def test_the_cache_serves_its_share_of_the_activations_at_its_speed(cost: Cost, 
     assert traffic(cost, M) == pytest.approx(moved)
 
 
+def test_what_is_written_where_it_was_read_needs_half_of_the_cache() -> None:
+    cost = Cost(activations=60)  # 30 bytes, of which 25 are in the cache: 50 of those that are moved
+    assert traffic(cost, M, 2) == pytest.approx(50 / 4 + 10)
+    assert terms(kernel("stream", cost, uses=2), M).memory == pytest.approx((50 / 4 + 10) / 5)
+
+
 @pytest.mark.parametrize(
     ("cost", "seconds"),
     [

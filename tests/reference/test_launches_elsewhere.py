@@ -54,13 +54,14 @@ def product(d_in: int) -> Own:
 
 def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
     stack = runtime("vllm", host={"captured": None})
-    added = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT)  # stream and branch in, both out
+    # stream and branch in, both out in their places
+    added = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT, uses=2)
     expected = {
         "norm_1": [added],
         "q_proj": [product(10)],
         "k_proj": [Own("gemm", joined=True)],
         "v_proj": [Own("gemm", joined=True)],
-        "rotary": [Own("stream")],
+        "rotary": [Own("stream", uses=2)],
         "cache_append": [Own("stream")],
         "attention": [tiled(4)],
         "o_proj": [product(12)],
@@ -71,9 +72,13 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
         "down_proj": [product(6)],
         "residual_2": [],
         "final_norm": [added],
-        "embedding": [Own("stream")],
+        # six rows, one after the other, of columns that one block takes
+        "embedding": [Own("stream", blocks=1, waits=2 * 6)],
     }
     check(network(GQA, GATED), stack, PREFILL, expected)
+    for new, rows in (8, 1), (9, 18):  # from 17 on each has a block of its own
+        looked_up = Own("stream", blocks=rows * 2, waits=2 * 16 if rows == 1 else 2)
+        check(network(GQA, d_model=129), stack, Pass(2, new, 0, PRECISION), {"embedding": [looked_up]})
     step = {"attention": [of_a_token(4, 2), tiny()], "q_proj": [product(10)]}
     check(network(GQA, GATED), stack, STEP, step)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
@@ -99,12 +104,12 @@ def test_a_serving_engine_takes_the_best_of_the_scores_in_fp32() -> None:
 
 def test_a_serving_engine_pads_tokens_to_those_of_a_graph_but_no_sequence() -> None:
     stack, padded = runtime("vllm"), 8 * D  # two sequences of three tokens
-    added = Launch("stream", vector=5 * padded, activations=4 * padded * ACT)
+    added = Launch("stream", vector=5 * padded, activations=4 * padded * ACT, uses=2)
     check(network(GQA, GATED), stack, PREFILL, {"norm_1": [added], "final_norm": [added]})
     kept = {"attention": [Launch("attention", **attended(3, 4))], "cache_append": [Launch("stream", **appended(6))]}
     check(network(GQA, GATED), stack, PREFILL, kept)
     # more than the largest graph: as they are
-    beyond = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT)
+    beyond = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT, uses=2)
     check(network(GQA, GATED), runtime("vllm", host={"captured": 5}), PREFILL, {"norm_1": [beyond]})
     check(network(GQA, GATED), runtime("vllm", host={"captured": 6}), PREFILL, {"norm_1": [added]})
 
@@ -133,6 +138,8 @@ def test_a_serving_engine_reads_keys_and_values_page_by_page(part: dict[str, Any
     stack = runtime("vllm", memory={"block": 8})
     assert found_pieces(network(part), stack, PREFILL) == {"attention": pytest.approx(pieces)}
     assert found_pieces(network(part), runtime("llama.cpp"), PREFILL) == {}
+    # pages that are taken in a row lie together
+    assert found_pieces(network(part), runtime("vllm", memory={"in_a_row": True}), PREFILL) == {}
     held = 1 + (6 if "window" not in part and "chunk" not in part else 3)
     step = pieces / 7 * held if "window" not in part and "chunk" not in part else 2 * 2 * held / 8
     assert found_pieces(network(part), stack, STEP) == {"attention": pytest.approx(step)}
@@ -375,10 +382,15 @@ def launched(stack: Runtime, p: Pass, *parts: Any) -> set[str]:
 @pytest.mark.parametrize("new", [1, 3])
 def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
     stack, p = runtime("vllm"), Pass(2, new, 4, PRECISION)
-    conv = {"conv": [Own("stream", triton=True)]}
+
+    # blocks of up to eight tokens, of which both sequences have a few, in pairs of channels: x, B and C, or x alone
+    def conv(channels: int) -> dict[str, Any]:
+        return {"conv": [Own("stream", blocks=2, indexed=2 * new * channels / 2, waits=4 + new, triton=True)]}
+
+    stepped = {"conv": [Own("stream", uses=2, triton=True)]}
     gated = {"ssm_gate": [Own("stream", triton=True)]}
-    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]} | conv | gated)
-    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]} | conv | gated)
+    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]} | conv(32) | gated)
+    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]} | stepped | gated)
     # of 2 x new tokens the inputs, steps and gates of 6 channels go to rows, B and C of 4 states; D and a bias to fp32
     rows = [
         tiny(2),
@@ -386,8 +398,11 @@ def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
         each("transpose", 2 * new * 4, ACT, ACT, count=2),
     ]
     out = {"out_proj": [product(6), each("stream", (8 if new == 3 else 2) * D, ACT, ACT)]}  # six are padded to eight
-    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [*rows, Own("scan")]} | conv | out)
-    check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [tiny(1), Own("stream", triton=True)]})
+    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [*rows, Own("scan")]} | conv(6) | out)
+    check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [tiny(1), Own("stream", triton=True)]} | stepped)
+    wide, longer = network(SELECTIVE | {"d_inner": 257}, family="mamba"), Pass(2, 9, 0, PRECISION)
+    halves = [Own("stream", blocks=2 * 2 * 2, indexed=2 * 9 * 257 / 2, waits=4 + 8, triton=True)]
+    check(wide, stack, longer, {"conv": halves})
 
 
 def test_a_serving_engine_joins_and_copies_the_result_of_a_short_convolution() -> None:
@@ -691,13 +706,12 @@ def test_llama_cpp_scans_up_to_128_tokens_one_after_the_other(new: int) -> None:
     scan = Launch(
         "scan", vector=9 * tokens * 12 * 5, activations=tokens * (2 * 12 + 2 * 2 * 5 + 4) * FP32, state=2 * state,
         blocks=2 * 12 / 4,  # a warp for each row of the state, four in a block
+        waits=3 * new,  # Δ, then x, B and C; half as long again for the arithmetic
     )  # fmt: skip
     model, stack = network(SSM, family="mamba2"), runtime("llama.cpp")
     kept = Launch("stream", state=2 * state)
     summed = each("strided", tokens * 12, 2 * FP32, FP32)
     check(model, stack, p, {"scan": [replace(step, count=2), scan, kept, skip, summed]})
-    found = next(k for row in lower(model, stack, p) for _, each in row for k in each.kernels if k.like == "scan")
-    assert found.waits == 3 * new  # Δ, then x, B and C; half as long again for the arithmetic
 
 
 def test_llama_cpp_scans_more_tokens_in_chunks_with_four_products_for_each_sequence() -> None:
@@ -744,16 +758,16 @@ def test_llama_cpp_begins_a_chunk_every_256_tokens(new: int, chunks: int) -> Non
 def test_llama_cpp_scans_token_after_token_where_every_channel_has_decays_of_its_own(heads: int) -> None:
     elements, state = TOKENS * 6, 2 * 6 * 4 * FP32
     model, stack = network(SELECTIVE | {"mamba_heads": heads}, family="mamba"), runtime("llama.cpp")
-    own, found = next((o.cost, each) for row in lower(model, stack, PREFILL) for o, each in row if o.name == "scan")
+    own = next(o.cost for row in lower(model, stack, PREFILL) for o, _ in row if o.name == "scan")
     scan = Launch(
         "scan", vector=own.vector, weights=own.weights, activations=(3 * elements + 2 * TOKENS * heads * 4) * FP32,
         state=2 * state, blocks=2 * 6 / 128,  # 128 channels in a block
+        waits=4.5 * 3,  # B and C, Δ, x; half as long again
     )  # fmt: skip
     once, summed = each("strided", elements, FP32, FP32), each("strided", elements, 2 * FP32, FP32)
     gate = each("stream", elements, 2 * FP32, FP32, flops=5)
     kept = Launch("stream", state=2 * state)
     check(model, stack, PREFILL, {"scan": [once, scan, kept, once, summed, once, gate]})
-    assert found.kernels[1].waits == 4.5 * 3  # B and C, Δ, x; half as long again
 
 
 @pytest.mark.parametrize("new", [1, 3])
@@ -764,14 +778,12 @@ def test_llama_cpp_takes_the_delta_rule_token_after_token(new: int) -> None:
     scan = Launch(
         "scan", vector=7 * tokens * 4 * 3 * 5, activations=tokens * (2 * 2 * 3 + 4 * (2 * 5 + 2)) * FP32,
         state=2 * state, blocks=2 * 4 * 5 / 4,  # a warp for each value of a head, four in a block
+        waits=1.5 * new,
     )  # fmt: skip
     check(model, stack, replace(PREFILL, new=new), {"scan": [
         each("strided", tokens * 4, FP32, FP32, count=4), each("stream", tokens * 2 * 3, FP32, FP32, flops=3, count=2),
         moved, scan, moved,
     ]})  # fmt: skip
-    (found,) = (k for row in lower(model, stack, replace(PREFILL, new=new)) for o, low in row for k in low.kernels
-                if k.like == "scan")  # fmt: skip
-    assert found.waits == 1.5 * new
 
 
 def test_llama_cpp_takes_the_gate_of_a_scan_out_of_the_product_and_norms_with_a_weight() -> None:
@@ -988,8 +1000,11 @@ def test_a_serving_engine_normalises_before_a_delta_rule_whose_heads_go_through_
     model, keys = network(DELTA, family="qwen3_5"), TOKENS * 2 * 3
     normalised = each("stream", keys, ACT, ACT, flops=3, count=2)  # queries and keys
     rule = Own("delta", blocks=2 * 4, padding=4 / 3)
+    step = Own("stream", blocks=2 * 4, waits=3, uses=2, triton=True)
     check(model, runtime("vllm"), PREFILL, {"scan": [tiny(8), normalised, tiny(), rule]})
-    check(model, runtime("vllm"), STEP, {"scan": [tiny(3), Own("stream", blocks=2 * 4, triton=True)]})
+    check(model, runtime("vllm"), STEP, {"scan": [tiny(3), step]})
+    wide = network(DELTA | {"value_dim": 33})  # 32 values for a block
+    check(wide, runtime("vllm"), STEP, {"scan": [replace(step, blocks=2 * 4 * 2)]})
     check(network(DELTA), runtime("vllm"), PREFILL, {"scan": [normalised, tiny(), rule]})
     check(model, runtime("ideal"), STEP, {"scan": [Own("delta", blocks=2 * 4)]})
     check(model, runtime("ideal"), Pass(2, 8, 0, PRECISION), {"scan": [Own("delta", blocks=2 * 4)]})

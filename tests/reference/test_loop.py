@@ -27,6 +27,7 @@ from roofsim.specs.workload import workload
 
 TOGETHER = Engine(tokens=2048, sequences=256)
 ASYNC = Engine(tokens=2048, sequences=256, ahead=1)
+FIRST = Engine(tokens=2048, sequences=256, ahead=1, mixed=False)
 ENDLESS = float("inf")
 
 
@@ -204,6 +205,32 @@ def test_who_finds_no_place_in_a_burst_waits_for_half_of_the_others() -> None:
     last = loop(ASYNC, 4, 1000, 10).gaps(1)
     for one, all_, of_last in zip(queued.gaps(1), queued.gaps(ENDLESS), last, strict=True):
         assert one == pytest.approx(2 / 3 * all_ + 1 / 3 * of_last, abs=0.02)
+
+
+def test_prompts_with_steps_of_their_own_follow_each_other_while_all_wait() -> None:
+    """Six of 1,000 tokens: one, two, two and one in a step, then nine steps of all six."""
+    six = loop(FIRST, 6, 1000, 10)
+    assert (six.first, six.others, six.pieces, six.own) == (1, 3, 5 / 3, 1)
+    assert (six.round, six.late, six.decoding, six.decoding_alone) == (13, 0, 0, 6)
+    # a step of 2,048 has room for two whole prompts, whoever decodes; in mixed ones 2,042
+    assert (loop(FIRST, 6, 1024, 10).others, loop(ASYNC, 6, 1024, 10).others) == (3, 5)
+    # the first after its own step; the others after one more, two, three: two in the mean
+    assert six.until_first(ENDLESS) == near(1, 5 / 6 * 2, 0)
+    assert six.until_first(1) == six.until_first(ENDLESS)
+    # all prompts but those that it met before, and a step for each token
+    assert six.between_tokens(ENDLESS) == near(0, (3 - 5 / 6 * 2) / 9, 1)
+    assert [steps for share, steps in six.first_tokens(ENDLESS) if share] == [
+        (1, 0, 0),
+        (1, 1, 0),
+        (1, 2, 0),
+        (1, 3, 0),
+    ]
+    # short answers meet more prompts than they have tokens
+    assert loop(FIRST, 6, 2000, 2).between_tokens(ENDLESS) == near(0, 5 - 5 / 6 * 3, 1)
+    apart = Apart(FIRST, 6, 6, 1000, 10)
+    assert (apart.round, apart.waits, apart.decoding, apart.decoding_alone) == (15, 0, 0, 6)
+    assert apart.until_first(ENDLESS) == near(1, 0, 0)
+    assert apart.between_tokens(ENDLESS) == near(5 / 9, 0, 1)
 
 
 def test_steps_are_passes_of_all_their_sequences():

@@ -13,18 +13,9 @@ import pytest
 from roofsim import library
 from roofsim.engine.energy import Activity, activity, energy
 from roofsim.engine.passes import Stack, pass_bound
+from roofsim.engine.placement import Disk, Link, Placement, Tiers, evenly, fullest
 from roofsim.engine.roofline import Machine, terms
-from roofsim.engine.tiers import (
-    Disk,
-    Link,
-    Placement,
-    Tiered,
-    Tiers,
-    evenly,
-    fullest,
-    run_tiers,
-    tier_operators,
-)
+from roofsim.engine.tiers import Tiered, run_tiers, tier_operators
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import priors
 from roofsim.foundation.schema import variant

@@ -20,7 +20,7 @@ from roofsim.spaces.sweep import study, swept, write
 distributed = pytest.importorskip("distributed", reason="Dask needs the extra `distributed`")
 parquet = pytest.importorskip("pyarrow.parquet", reason="Parquet needs the extra `studies`")
 
-AXES = {"model": "mamba2-130m,Bamba-9B", "device": "orin", "runtime": "llama.cpp", "batch": range(1, 301)}
+AXES = {"model": "mamba2-130m,Hymba-1.5B", "device": "orin", "runtime": "llama.cpp", "batch": range(1, 301)}
 pytestmark = pytest.mark.filterwarnings("ignore")  # what Dask and Tornado warn of is theirs
 
 

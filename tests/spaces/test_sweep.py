@@ -89,10 +89,10 @@ def test_factors_are_of_what_each_case_has():
 
 def test_what_cannot_be_run_is_a_row_with_the_reason_and_no_numbers():
     found = sweep(
-        {"model": "Bamba-9B,Qwen2.5-0.5B", "device": "rtx-4090", "runtime": "llama.cpp"}, figures=["ttft", "fits"]
+        {"model": "Hymba-1.5B,Qwen2.5-0.5B", "device": "rtx-4090", "runtime": "llama.cpp"}, figures=["ttft", "fits"]
     )
     refused, runs = found.rows()
-    assert refused["refused"].startswith("llama.cpp does not run bamba")
+    assert refused["refused"].startswith("llama.cpp does not run hymba")
     assert refused["ttft"] is refused["fits"] is None
     assert runs["refused"] is None
     assert runs["ttft"] > 0
@@ -171,7 +171,7 @@ def test_figures_have_units_and_unknown_ones_are_names():
 
 @pytest.fixture(scope="module")
 def asked():
-    return study({**SMALL, "model": "Bamba-9B,mamba2-130m", "runtime": "llama.cpp"}, figures=["ttft", "fits"])
+    return study({**SMALL, "model": "Hymba-1.5B,mamba2-130m", "runtime": "llama.cpp"}, figures=["ttft", "fits"])
 
 
 @pytest.fixture(scope="module")

@@ -11,6 +11,7 @@ import pytest
 
 from roofsim import library
 from roofsim.foundation.errors import InputError, SpecError
+from roofsim.prediction.setup import setup
 from roofsim.specs.family import stretches
 from roofsim.specs.scaling import NUMBERS
 
@@ -160,3 +161,12 @@ def test_a_law_that_is_wrong_is_told_where(
     with pytest.raises(SpecError) as caught:
         library.scaling_law(str(spec_file(SCALING, "hoffmann-2022", changes)))
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "runtime", ["llama.cpp", "llama.cpp-cpu", "llama.cpp-hip", "llama.cpp-metal", "llama.cpp-vulkan"]
+)
+def test_hybrids_of_mamba2_run_where_bamba_is_converted(runtime: str) -> None:
+    """convert_hf_to_gguf.py writes BambaForCausalLM as granitehybrid."""
+    assert {"bamba", "granitemoehybrid"} <= set(library.runtime(runtime).supports)
+    assert setup("mamba2-hybrid:depth=4", "orin", runtime).architecture.family == "bamba"

@@ -9,7 +9,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from seen import readable
+from seen import readable, texts
 
 import roofsim
 from roofsim import plots
@@ -34,10 +34,6 @@ def areas(axes):
             points = {x: sorted(y for a, y in path.vertices if a == x) for x in LENGTHS}
             found[name] = [ys[-1] - ys[0] for ys in points.values()]
     return found
-
-
-def texts(figure):
-    return " ".join(each.get_text() for each in figure.findobj(lambda one: hasattr(one, "get_text")))
 
 
 def test_areas_of_time_are_the_shares_of_the_breakdown_and_fill_the_axes(prediction):

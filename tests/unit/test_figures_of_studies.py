@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("matplotlib")
 
-from seen import readable
+from seen import readable, texts
 
 import roofsim
 from roofsim import plots
@@ -15,10 +15,6 @@ from roofsim.spaces.advise import FITS
 from roofsim.studies.over_length import curve
 
 MODEL, OTHER, DEVICE = "Qwen2.5-0.5B", "mamba2-780m", "orin"
-
-
-def texts(figure):
-    return " ".join(each.get_text() for each in figure.findobj(lambda one: hasattr(one, "get_text")))
 
 
 def lines(axes, colour=None):

@@ -22,12 +22,12 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, pieces, prefill, samples
-from roofsim.runs import stacks
+from roofsim.runs import operators, stacks
 from roofsim.runs.cases import Reader, Skip, network_named
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
-from roofsim.runs.operators import BUILDERS, Sizes, part_of
+from roofsim.runs.operators import Sizes, part_of
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
 from roofsim.runs.stacks import runtime_of
@@ -548,7 +548,7 @@ def test_a_row_of_one_operator_is_predicted_from_the_sizes_in_its_note(op, field
 
 def kernels_of(op, note, **fields):
     """The kernels of a row about one operator in bf16 with states in fp32."""
-    return BUILDERS[op](Sizes(run(op=op, note=note, **fields)), Precision(), library.runtime("vllm"))
+    return operators.kernels_of(op, Sizes(run(op=op, note=note, **fields)), Precision(), library.runtime("vllm"))
 
 
 def test_a_graph_of_one_call_of_attention_is_replayed_and_a_step_sums_up_its_splits():
@@ -581,14 +581,63 @@ def test_tensorrts_convolution_has_a_block_for_each_channel_that_waits_three_tim
 
 def test_rows_of_delta_rules_are_lowered_as_in_a_serving_engine_or_by_triton():
     fused = kernels_of("gdn:chunk_gated_delta_rule_flashinfer", GDN, batch=2, prompt=64)
-    assert [k.like for k in fused] == ["stream", "stream", "delta"]
-    assert fused[2].blocks == 2 * 32
+    # its keys are normalised already
+    assert [(k.like, k.count) for k in fused] == [("stream", 1), ("delta", 1)]
+    assert fused[1].blocks == 2 * 32
     channels = kernels_of("kda:flashkda_fwd", GDN, batch=2, prompt=64)[2]
     # a decay and a learning rate for every head, or a decay for each of its channels
-    assert channels.cost.activations - fused[2].cost.activations == 2 * 64 * 32 * (128 - 1) * 2
+    assert channels.cost.activations - fused[1].cost.activations == 2 * 64 * 32 * (128 - 1) * 2
     assert {k.like for k in kernels_of("gdn:chunk_gated_delta_rule", GDN, prompt=64)} == {"stream", "ssd"}
     (step,) = kernels_of("gdn:fused_recurrent_gated_delta_rule_packed_decode", GDN, batch=2)
     assert (step.like, step.cost.state) == ("stream", 2 * 2 * 32 * 128 * 128 * 4)
+
+
+def test_operators_that_are_repeated_find_weights_and_states_in_the_cache_but_attention_its_keys():
+    def cost(op, note, **fields):
+        kernels = kernels_of(op, note, **fields)
+        return [(k.cost.weights, k.cost.state, k.cost.activations) for k in kernels if k.like != "replay"]
+
+    note, theirs = "M=2;N=3;K=5", {"source": "ai-dynamo/aiconfigurator@1:systems/x.parquet"}
+    (plain,) = cost("linear", note)
+    assert plain == (3 * 5 * 2, 0, (2 * 5 + 2 * 3) * 2)
+    assert cost("linear", f"{note};timed=graph") == cost("linear", note, source="own measurement 2026")
+    assert cost("linear", f"{note};timed=graph") == [(0, 0, (2 * 5 + 2 * 3 + 3 * 5) * 2)]
+    assert cost("gemm", note, **theirs) == [plain]  # six layers in turn
+    step = "gdn:fused_recurrent_gated_delta_rule_packed_decode"
+    (own,), (warm,) = cost(step, GDN), cost(step, GDN, **theirs)
+    assert warm == (0, 0, sum(own))
+    heads = "heads=32;kv_heads=8;head_dim=128;timed=graph"
+    assert cost("sdpa_decode", heads, context=4096)[0][1] == 4096 * 8 * 256 * 2
+
+
+def test_kernels_of_2023_take_elements_one_by_one_in_a_block_for_each_token():
+    def kernel(op, note="tokens=10;tp=2;hidden=4096"):
+        row = run(op=op, note=note, model="meta-llama/Llama-3.1-8B", prompt=None, phase="op")
+        (group,) = (reader := Reader("vllm")).jobs[reader.case(row).target.parts[0][1]].groups
+        return group.kernels[0]
+
+    assert (kernel("mlp_act").blocks, kernel("mlp_act").indexed) == (10, 10 * 14336 / 2)
+    assert (kernel("input_layernorm").blocks, kernel("input_layernorm").indexed) == (10, 10 * 4096)
+    # pairs of 20 heads of 128, a join's arithmetic for each
+    assert kernel("attn_rope").indexed == pytest.approx(5 / 3 * 10 * 20 * 64)
+    assert kernel("act_fn").indexed is kernel("rotary_emb").indexed is None
+
+
+def test_a_convolution_of_contiguous_tokens_streams_and_vllms_is_that_of_its_lowering():
+    (own,) = kernels_of("causal_conv1d", "D=3072;L=1025", prompt=0)
+    assert (own.like, own.blocks, own.steps) == ("stream", 3072, 6)
+    channels = 2 * 16 * 128 + 32 * 128
+    (triton,) = kernels_of("gdn:causal_conv1d_fn", GDN, batch=2, prompt=9)
+    assert (triton.like, triton.blocks, triton.waits) == ("stream", 2 * 2 * channels / 256, 12)
+    (step,) = kernels_of("gdn:causal_conv1d_update", GDN, batch=2)
+    assert (step.uses, step.cost.activations) == (2, 2 * 2 * channels * 2)
+
+
+def test_a_row_of_the_table_that_is_looked_up_again_and_again_is_in_the_cache():
+    row = run(op="embedding", note="tokens=20", model="meta-llama/Llama-3.1-8B", prompt=None, phase="op")
+    (group,) = (reader := Reader("vllm")).jobs[reader.case(row).target.parts[0][1]].groups
+    (kernel,) = group.kernels
+    assert (kernel.cost.weights, kernel.cost.activations, kernel.uses) == (0, 2 * 20 * 4096 * 2, 2)
 
 
 def test_a_row_that_names_an_operator_of_a_model_has_the_sizes_of_that_model():
@@ -632,6 +681,28 @@ def test_products_whose_sums_are_scaled_within_take_longer_in_rows_of_single_ope
     (group,) = reader.jobs[reader.case(row).target.parts[0][1]].groups
     (up,) = (k for k in group.kernels if k.name == "experts_up")
     assert up.tile == 2 * 64 * 128 * inputs
+
+
+@pytest.mark.parametrize(
+    ("dtype", "weights", "unit", "stored", "moved", "quantised"),
+    [
+        # 128 x 256 weights; 64 rows of 256 in, of 128 out, these in bf16; scales of 16 and 32 in a byte
+        ("bf16", "int4", None, 16384, 2 * (16384 + 8192), None),
+        ("bf16", "nvfp4", "fp4", 16384 + 2048, 8192 + 1024 + 2 * 8192, 2 * 16384 + 8192 + 1024),
+        ("bf16", "mxfp4", None, 16384 + 1024, 2 * (16384 + 8192), None),
+        ("fp8", "fp8", "fp8", 32768, 16384 + 2 * 8192, 3 * 16384),
+        ("bf16", "int8", "int8", 32768, 16384 + 2 * 8192, 3 * 16384),
+    ],
+)
+def test_a_row_of_a_product_reads_its_format_and_what_was_quantised_for_it(
+    dtype, weights, unit, stored, moved, quantised
+):
+    row = run(op="gemm", note="m=64;n=128;k=256", model="", device="RTX 5090", dtype=dtype, weight_dtype=weights)
+    (group,) = (reader := Reader("vllm")).jobs[reader.case(row).target.parts[0][1]].groups
+    *before, product = group.kernels
+    assert (product.unit, product.cost.weights, product.cost.activations) == (unit, stored, moved)
+    assert product.cost.matrix == 2 * 64 * 128 * 256
+    assert [(k.name, k.cost.activations) for k in before] == ([("quantise", quantised)] if quantised else [])
 
 
 def test_a_linear_recurrence_reads_two_values_and_writes_one():
@@ -868,6 +939,8 @@ ggml_cuda_init: found 1 CUDA devices:
 build: 0a11f8b7a (9119)
 """
 BATCHED = """\
+llama_batched_bench: n_kv_max = 2048, n_ubatch = 1024, flash_attn = 1, is_pp_shared = 0, n_gpu_layers = -1
+
 |    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |
 |-------|--------|------|--------|----------|----------|----------|----------|----------|----------|
 |   128 |     64 |    8 |   1536 |    0.800 |  1280.00 |    3.200 |   160.00 |    4.000 |   384.00 |
@@ -904,14 +977,18 @@ def test_a_cell_of_a_table_that_is_none_is_told(tmp_path, cell, reason):
 
 def test_llama_batched_bench_is_read_from_its_table_and_from_json(tmp_path):
     (tmp_path / "bench.md").write_text(BATCHED)
-    line = {"is_pp_shared": 0, "pp": 128, "tg": 64, "pl": 8, "t_pp": 0.8, "t_tg": 3.2}
+    line = {"n_ubatch": 1024, "is_pp_shared": 0, "pp": 128, "tg": 64, "pl": 8, "t_pp": 0.8, "t_tg": 3.2}
     (tmp_path / "bench.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({**line, "is_pp_shared": 1}))
     for name in ("bench.md", "bench.jsonl"):
         prompt, step = read_runs(str(tmp_path / name)).runs[:2]
         assert (prompt.phase, prompt.batch, prompt.prompt, prompt.value) == ("prefill", 8, 128, 0.8)
+        assert prompt.notes["n_ubatch"] == "1024"
         assert (step.phase, step.batch, step.context, step.generated, step.value) == ("decode", 8, 128, 64, 0.05)
     shared, step = read_runs(str(tmp_path / "bench.jsonl")).runs[2:]
     assert (shared.batch, step.batch) == (1, 8)
+    (tmp_path / "apart.json").write_text(json.dumps([{**line, "is_tg_separate": 1}]))
+    with pytest.raises(InputError, match="one after another"):
+        read_runs(str(tmp_path / "apart.json"))
 
 
 def test_sql_of_llama_bench_is_read(tmp_path):

@@ -20,6 +20,7 @@ def said(device: str, runtime: str) -> str:
         ("raspberry-pi-5", "transformers-4.52-eager", "not for Raspberry Pi cpu (transformers-5-cpu is)"),
         ("tpu-v6e", "vllm", "vllm is written for NVIDIA gpu, NVIDIA soc, AMD gpu, not for Google accelerator"),
         ("tpu-v6e", "llama.cpp", "llama.cpp is written for NVIDIA gpu, NVIDIA soc, not for Google accelerator"),
+        ("apple-m4", "transformers-4.52-eager", "not for Apple soc (llama.cpp-b2797-metal and llama.cpp-metal are)"),
         ("gaudi-3", "llama.cpp-vulkan", "not for Intel accelerator"),
         ("h100-sxm", "llama.cpp-b4384-cpu", "llama.cpp-b4384-cpu is written for cpu, not for NVIDIA gpu (llama.cpp"),
         ("raspberry-pi-5", "cuda-graph", "not for Raspberry Pi cpu"),
@@ -32,6 +33,16 @@ def test_software_on_a_device_that_it_is_not_written_for_is_told_with_what_is(de
 @pytest.mark.parametrize(("device", "runtime"), [("rtx-4090", "vllm"), ("orin", "ideal"), ("mi300x", "llama.cpp-hip")])
 def test_software_on_a_device_that_it_is_written_for_is_not_remarked_on(device, runtime):
     assert "written for" not in said(device, runtime)
+
+
+def test_a_changed_device_has_the_intervals_of_the_one_that_was_measured_and_says_so():
+    def told(change, calibration="auto"):
+        p = roofsim.predict("Llama-3.2-1B", "orin", "llama.cpp", weights="q4_k_m", set=change, calibration=calibration)
+        return any("as it was measured" in words for words in p.assumptions)
+
+    assert all(map(told, ("device.units=2x", "device.memory.bandwidth=2x", "device.clock=0.5x")))
+    assert not any(map(told, ("device.power.tdp=2x", "device.memory.usable=7GiB", "parameters.kernel_time=2e-6")))
+    assert not told("device.units=2x", "none")
 
 
 def test_software_that_names_no_device_is_an_ideal_alone():

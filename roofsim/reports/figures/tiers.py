@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 
 from roofsim.foundation.units import show
 from roofsim.prediction.intervals import Interval, intervals
-from roofsim.prediction.offload import Parts
+from roofsim.prediction.offload_report import Parts
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import Setup, tier
 from roofsim.reports.figures.about import case
