@@ -360,8 +360,12 @@ BENCHES = (
         "(`tools/learn_priors.py`); how devices are predicted whose own rows were left out stands in "
         "[Calibration](calibration.md).",
         (
-            "Arc A770 on Vulkan: the back end does not use cooperative matrices on that card, so that the peak which "
-            "the rate is a share of is not there (`ggml_vk_khr_cooperative_matrix_support`)",
+            "Arc on Vulkan, builds of June 2025: an A770 multiplies by scalar kernels, and the cooperative matrices of "
+            "a B580 reached 5 % of their peak where those of AMD and NVIDIA reach 40 to 50 %. One model on each card "
+            "says no more of it",
+            "MI50, MI100 and W7900 on HIP: prompts take 1.5 to 2 times what the class of all five cards says. MI50 and "
+            "W7900 unpack weights in 3 and 1.5 times the clocks of an RX 7900 XTX, which the class knows by its width "
+            "alone",
             "HIP on a Radeon AI Pro R9700, W7900 and MI50 in micro-batches of 2 to 8 tokens: its vector kernels take "
             "longer with every row, ours take as long as reading the weights",
             "Macs in 2023 (M1 Pro, b1550) read weights faster per core than larger Macs, which we take for a "

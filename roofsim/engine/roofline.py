@@ -92,20 +92,25 @@ def machine(
         values |= {name: sourced.value for name, sourced in runtime.parameters.items()}
     vector, rows = device.peak.vector["fp32"].value, device.attention_rows
     sums = runtime.matrix_library if runtime else MatrixLibrary()
-    units = {None: dtype, "fp32": "fp32"}
+    vectors = device.id in sums.by_vectors
+    units = {None: dtype, "fp32": "fp32"} | ({unit: str(unit) for unit in device.peak.matrix} if vectors else {})
     return Machine(
-        device.matrix_peak(dtype, sums.accumulates, sums.rounds),
+        device.matrix_peak(dtype, sums.accumulates, sums.rounds, vectors),
         vector,
         device.memory.bandwidth.value,
         device.cache.last_level.value,
         device.units.value,
         values | dict(changes or {}),
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
-        {str(unit): device.matrix_peak(unit, sums.accumulates) for unit in device.peak.matrix}
+        {str(unit): device.matrix_peak(unit, sums.accumulates, by_vectors=vectors) for unit in device.peak.matrix}
         | {"fp32": device.matrix_peak("fp32", rounds=sums.rounds)},
         int(device.overlaps_softmax),
         rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
-        frozenset(unit for unit, of in units.items() if device.matrix_path(of, rounds=sums.rounds) == VECTOR_PATH),
+        frozenset(
+            unit
+            for unit, of in units.items()
+            if device.matrix_path(of, rounds=sums.rounds, by_vectors=vectors) == VECTOR_PATH
+        ),
         _network(cluster),
     )
 

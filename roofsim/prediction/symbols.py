@@ -30,7 +30,7 @@ class Symbols:
 def symbols_of(s: Setup, w: Workload, suffix: str = "") -> Symbols:
     """Every number that decides time: of the device, of the host, of the parameters; those that are nought are not."""
     library = s.runtime.matrix_library
-    unit = s.device.matrix_path(w.dtype, library.accumulates, library.rounds)
+    unit = s.device.matrix_path(w.dtype, library.accumulates, library.rounds, s.device.id in library.by_vectors)
     fields = {
         **({"matrix_rate": f"device.{unit}"} if unit != VECTOR_PATH else {}),
         "vector_rate": f"device.{VECTOR_PATH}",

@@ -181,18 +181,23 @@ class Device(Documented):
         shown = self.memory.capacity.value if self.memory.unified else self.capacity
         return minimum(part * shown, self.capacity)
 
-    def matrix_peak(self, dtype: str, accumulates: str = "fp32", rounds: bool = False) -> Number:
+    def matrix_peak(
+        self, dtype: str, accumulates: str = "fp32", rounds: bool = False, by_vectors: bool = False
+    ) -> Number:
         """Dense rate of products in `dtype` in FLOP/s; raises Unsupported if there is no unit for it.
 
         Those in fp32 have the vector unit where no matrix unit takes them, as tf32 only if the library `rounds` them.
+        All have it where a program leaves the matrix unit alone (`by_vectors`).
         """
-        return self._matrix_unit(dtype, accumulates, rounds)[1].value
+        return self._matrix_unit(dtype, accumulates, rounds, by_vectors)[1].value
 
-    def matrix_path(self, dtype: str, accumulates: str = "fp32", rounds: bool = False) -> str:
+    def matrix_path(self, dtype: str, accumulates: str = "fp32", rounds: bool = False, by_vectors: bool = False) -> str:
         """Where the peak stands that products in `dtype` have; raises Unsupported if there is no unit for it."""
-        return self._matrix_unit(dtype, accumulates, rounds)[0]
+        return self._matrix_unit(dtype, accumulates, rounds, by_vectors)[0]
 
-    def _matrix_unit(self, dtype: str, accumulates: str, rounds: bool) -> tuple[str, Rate]:
+    def _matrix_unit(self, dtype: str, accumulates: str, rounds: bool, by_vectors: bool) -> tuple[str, Rate]:
+        if by_vectors:
+            return VECTOR_PATH, self.peak.vector["fp32"]
         if dtype == accumulates == "fp16" and self.peak.fp16_accumulation:
             return "peak.fp16_accumulation", self.peak.fp16_accumulation
         for each in ("fp32", "tf32") if dtype == "fp32" and rounds else (dtype,):

@@ -203,6 +203,8 @@ class MatrixLibrary(Spec):
     """Rows from which on a product copies quantised weights to fp16 first."""
     expert_rows: PositiveInt = 8
     """Tokens up to which ggml multiplies experts by vectors, a matrix for every token and each of its experts."""
+    by_vectors: tuple[Name, ...] = ()
+    """Devices whose matrix unit it leaves alone: products have the vector unit there, at its rate in fp32."""
     accumulates: Literal["fp32", "fp16"] = "fp32"
     """Dtype in which products in fp16 are summed up."""
     tiles: Literal["int8", "fp16"] = "int8"

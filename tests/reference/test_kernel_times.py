@@ -500,3 +500,20 @@ def test_a_machine_is_made_of_what_the_files_say() -> None:
     halves = variant(library.runtime("ideal"), matrix_library=MatrixLibrary(accumulates="fp16"))
     assert machine(device, None, "fp16", runtime=halves).matrix_rate == 330.3e12
     assert machine(device, None, "fp16", runtime=library.runtime("ideal")).matrix_rate == 165.2e12
+    # a product that unpacks to fp16 adds up in what its library does, whatever activations are in
+    assert machine(device, None, "bf16", runtime=halves).rate("fp16") == 330.3e12
+    assert machine(device, None, "bf16", runtime=halves).matrix_rate == 165.2e12
+
+
+def test_where_a_library_leaves_the_matrix_unit_alone_products_have_the_vector_unit_in_fp32() -> None:
+    stack, card = library.runtime("llama.cpp-vulkan"), library.device("arc-a770")
+    made = machine(card, None, "fp16", runtime=stack)
+    assert {made.matrix_rate, *(made.rate(unit) for unit in (None, "fp16", "bf16", "int8"))} == {17.2e12}
+    assert made.by_vectors == {None, "fp32", "fp16", "bf16", "int8"}
+    assert card.matrix_path("fp16", by_vectors=True) == "peak.vector.fp32"
+    product = Kernel("product", "gemm", Cost(matrix=17.2e12), unit="fp16")
+    alone = terms(product, replace(made, parameters={**made.parameters, "vector_product_efficiency": 0.25}))
+    assert alone.compute == pytest.approx(4)
+    other = machine(library.device("arc-b580"), None, "fp16", runtime=stack)
+    assert other.rate("fp16") == library.device("arc-b580").peak.matrix["fp16"].value
+    assert "fp16" not in other.by_vectors
