@@ -212,3 +212,10 @@ def test_a_device_without_a_price_has_no_cost(roofsim):
     assert found["cost"]["usd_per_million_output"] is None
     assert found["cost"]["co2_per_million_output"] > 0
     assert "Paid" not in roofsim("serve Qwen2.5-0.5B -d h20 -c 2")
+
+
+def test_the_time_of_a_round_beside_its_passes_is_in_every_step(data):
+    asked = f"{LLAMA} -c 1 --draft ngram --accept 0.5 -k 2"
+    without, beside = data(asked), data(f"{asked} --draft-overhead 7ms")
+    longer = beside["itl"]["mean"] - without["itl"]["mean"]
+    assert longer == pytest.approx(0.007 / (1 + 0.5 + 0.25), rel=0.02)  # the last step makes more than is asked for
