@@ -2,9 +2,9 @@
 
 usage: python tools/published_page.py [-o PAGE]
 
-Reads data/published/several.csv. `split` are the ways that a model is divided, `set` what is changed for the row (as
-`--set`), `within` the error that is asked for, empty where a row is only shown. Why
-some are further off is in `REASONS`.
+Reads data/published/several.csv, and the rows of llama-bench in `BENCHES`. `split` are the ways that a model is
+divided, `set` what is changed for the row (as `--set`), `within` the error that is asked for, empty where a row is only
+shown. Why some are further off is in `REASONS`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from bench_section import Part, section
 
 import roofsim
 from roofsim.api.results import Prediction
@@ -251,6 +253,8 @@ REASONS: Mapping[str, Sequence[str]] = {
         "prompts with experts placed by their use are missed: balance costs SGLang 15 % of its tokens there, "
         "three times of what TensorRT-LLM's placement would leave. A spread of 0.5 in place of 0.12 would do the same, "
         "and brings all three lengths to 12 to 17 % above the published; but nothing published says it",
+        "steps are missed where the halves hide all exchanges they can; where they hide none they are met "
+        "(`runtime.parallel.overlaps=nothing`, +1 %), so that little seems to have been hidden in steps",
     ),
     "mi325x": (
         "Llama-3.1-405B at 500 is missed: to compute 15,944 tokens a second takes 12.9 PFLOP/s, 62 % of what eight "
@@ -325,6 +329,49 @@ def setting(row: Row) -> str:
     return f"{of}, {row.cluster}, {ways}: {sizes}"
 
 
+BENCHES = (
+    Part(
+        "llama.cpp on CUDA: llama-bench on nine NVIDIA devices",
+        ROOT / "data" / "published" / "llamacpp_cuda.csv",
+        "Rows that people published of llama.cpp from November 2025 to October 2026, by `roofsim validate` without a "
+        "calibration. What devices reach is learnt from these rows among others (`tools/learn_priors.py`); how devices "
+        "are predicted whose own rows were left out stands in [Calibration](calibration.md).",
+        (
+            "rows of earlier builds, and steps of several sequences on the DGX Spark (b6918), are predicted and not "
+            "scored: until November 2025 experts were chosen by several kernels and nothing joined after a product, "
+            "until 2026 steps of several sequences were launched kernel by kernel, and 2 to 8 tokens took the tiles of "
+            "prompts to experts",
+            "Qwen2.5-7B in q8_0 on the DGX Spark: prompts take 1.4 times as long as predicted, in all sizes, where "
+            "Gemma-3-4B in q4_0 and Qwen3-30B-A3B in q8_0 do not. We have no reason for it",
+            "RTX 4090, steps of gpt-oss-20b and Qwen3-30B-A3B, all of one pull request: an RTX 6000 Ada, which has "
+            "less bandwidth, does the first a third faster, and another RTX 4090 did the second as much faster with an "
+            "older build, without its head (pull 15631)",
+            "gpt-oss on Blackwell cards: since December 2025 prompts multiply by mxfp4 on the units for fp4 (pull "
+            "17906, a quarter faster); that is not described",
+            "RTX 5090 behind Thunderbolt: its three runs of each prompt are 10 to 23 % apart, so that prompts are not "
+            "scored",
+        ),
+    ),
+    Part(
+        "llama.cpp off CUDA: llama-bench on Macs, AMD, Intel and processors",
+        ROOT / "data" / "published" / "llamacpp_back_ends.csv",
+        "Rows that people published of llama.cpp on Metal, HIP, Vulkan, SYCL and processors, by `roofsim validate` "
+        "without a calibration. What each back end reaches is learnt from these rows among others "
+        "(`tools/learn_priors.py`); how devices are predicted whose own rows were left out stands in "
+        "[Calibration](calibration.md).",
+        (
+            "Arc A770 on Vulkan: the back end does not use cooperative matrices on that card, so that the peak which "
+            "the rate is a share of is not there (`ggml_vk_khr_cooperative_matrix_support`)",
+            "HIP on a Radeon AI Pro R9700, W7900 and MI50 in micro-batches of 2 to 8 tokens: its vector kernels take "
+            "longer with every row, ours take as long as reading the weights",
+            "Macs in 2023 (M1 Pro, b1550) read weights faster per core than larger Macs, which we take for a "
+            "limit of the cores",
+        ),
+    ),
+)
+"""Files of rows that llama-bench made."""
+
+
 def page(lines: Sequence[Row]) -> str:
     """The page."""
     parts = [HEAD]
@@ -337,6 +384,7 @@ def page(lines: Sequence[Row]) -> str:
         table = [heads, ["---"] * len(heads), *(shown(row) for row in own)]
         parts.append("\n".join(f"| {' | '.join(cells)} |" for cells in table) + "\n")
         parts += [f"{text}\n" for text in remarks(own)]
+    parts += [section(part) for part in BENCHES]
     return leading(PAGE.name, "\n".join(parts))
 
 

@@ -106,13 +106,14 @@ class Validated(Shown, validating.Validation):
 def calibrate(
     *runs: AnyPath, device: DeviceLike, runtime: RuntimeLike, host: HostLike = None, where: str = "",
     folds: int = fitting.FOLDS, any_framework: bool = False, skip_bad_rows: bool = False, name: str = "",
-    source: str = "",
+    source: str = "", models: Several[ModelLike] = (),
 ) -> Calibrated:  # fmt: skip
     """Fit what a device and a host reach to measured runs, and say how far predictions can be trusted.
 
-    `runs` are files: CSV, or what llama-bench, optimum-benchmark or vLLM wrote; several are fitted together. `where`
-    says which rows to use ("op == 'e2e' and batch == 1"), `folds` in how many parts rows are held out in turn. Rows of
-    other devices and other software are left out, of other software not with `any_framework`. Raises InputError.
+    `runs` are files: CSV, or what benchmarks of llama.cpp, vLLM and others wrote; several are fitted together. `models`
+    are networks of your own that rows name, a single one that of rows that name none. `where` says which rows to use
+    ("op == 'e2e' and batch == 1"), `folds` in how many parts rows are held out in turn. Rows of other devices and other
+    software are left out, of other software not with `any_framework`. Raises InputError.
     """
     if not runs:
         raise InputError("runs: which files? A CSV of runs, or several")
@@ -121,7 +122,7 @@ def calibrate(
     parts = checked.count("folds", folds, 2)
     options = fitting.Options(
         checked.text("where", where), parts, checked.flag("any_framework", any_framework), checked.text("name", name),
-        checked.text("source", source),
+        checked.text("source", source), models=_own(models),
     )  # fmt: skip
     data = read_all(paths, skip_bad_rows=checked.flag("skip_bad_rows", skip_bad_rows))
     found = fitting.calibrate(data, d, r, _host(host, d), options)
@@ -139,18 +140,22 @@ def validate(
     it is asked for: a fit may have seen these rows. `device` is that of rows that name none, `models` are networks of
     your own that rows may name. `where` says which rows to look at. Raises InputError.
     """
-    own: list[Architecture] = []
-    if not (isinstance(models, Sequence) and not models):
-        for each in checked.specs("models", models, Architecture):
-            own.append(library.architecture(each) if isinstance(each, str) else each)
     found = validating.validate(
         checked.path("runs", runs), None if runtime is None else runtime_of(runtime),
         "none" if calibration is None else checked.spec("calibration", calibration, Calibration),
         where=checked.text("where", where), transfer=checked.flag("transfer", transfer),
         skip_bad_rows=checked.flag("skip_bad_rows", skip_bad_rows),
-        device=None if device is None else device_of(device), models=own,
+        device=None if device is None else device_of(device), models=_own(models),
     )  # fmt: skip
     return Validated(**columns(found))
+
+
+def _own(models: object) -> list[Architecture]:
+    """Networks by name, by file or as they are; none for an empty sequence."""
+    if isinstance(models, Sequence) and not models:
+        return []
+    found = checked.specs("models", models, Architecture)
+    return [library.architecture(each) if isinstance(each, str) else each for each in found]
 
 
 def _host(value: object, device: Device) -> Host | None:

@@ -31,6 +31,14 @@ from roofsim.reports.formats import FORMATS
 @o.figure_option("--plot", "Draw one of the figures: .png, .svg or .pdf.")
 @o.draw_option(OF_FIT, "What --plot draws: predicted over measured, errors over length, or what was fitted.")
 @o.theme_option
+@click.option("--model", "-m", "models", type=t.Name("models"), metavar="MODEL", multiple=True,
+              help="A model of your own that rows name, by its file; a single one is that of rows that name none.",
+              )  # fmt: skip
+@click.option("--batch", "-b", type=t.Tokens(), metavar="N", help="Of rows that do not say: sequences at once.")
+@click.option("--prompt", "-p", type=t.Tokens(), metavar="N", help="Of rows that do not say: tokens of the prompt.")
+@click.option("--generate", "-g", type=t.Tokens(), metavar="N", help="Of rows that do not say: generated tokens.")
+@click.option("--weights", type=t.Word("WEIGHT_FORMATS"), metavar="FMT",
+              help="Of rows that do not say: format of the weights.")  # fmt: skip
 @click.option("--where", default="", metavar="EXPRESSION",
               help="Rows to use: \"op == 'e2e' and not host_contended\".")  # fmt: skip
 @click.option("--folds", type=click.IntRange(2, 100), default=5, metavar="N",
@@ -44,14 +52,15 @@ from roofsim.reports.formats import FORMATS
 @click.option("--quiet", "-q", is_flag=True, help="Say nothing on stderr, show no progress.")
 def command(
     runs: tuple[str, ...], device: str, runtime: str, host: str | None, output: str, report: str | None,
-    plot: o.Plot | None, draw: OfFit, where: str, folds: int, any_framework: bool, skip_bad_rows: bool, name: str,
-    source: str, format_: str, quiet: bool,
+    plot: o.Plot | None, draw: OfFit, models: tuple[str, ...], batch: int | None, prompt: int | None,
+    generate: int | None, weights: str | None, where: str, folds: int, any_framework: bool, skip_bad_rows: bool,
+    name: str, source: str, format_: str, quiet: bool,
 ) -> None:  # fmt: skip
     """Fit what a device and a host reach to measured RUNS, and say how far the predictions can be trusted.
 
     Times, memory, energy and kernel counts of whole passes and times of single operators are fitted together; the
     error is measured on configurations held out. Rows of other devices and software are left out. RUNS may be CSV,
-    or what llama-bench, optimum-benchmark or vLLM wrote; several files are fitted together.
+    or what benchmarks of llama.cpp, vLLM and others wrote, as for validate; several files are fitted together.
 
     \b
     Example: roofsim calibrate runs.csv -d rtx-4090 -r transformers-4.52-eager -o fitted.yaml --plot fit.svg
@@ -68,8 +77,10 @@ def command(
         raise InputError(f"--output {output}: is a file of runs, which is never changed")
     d, r = library.device(device), library.runtime(runtime)
     chosen = host or d.host
-    options = Options(where, folds, any_framework, name, source)
+    own = [library.architecture(model) for model in models]
+    options = Options(where, folds, any_framework, name, source, models=own)
     data = read_all(runs, skip_bad_rows=skip_bad_rows)
+    data = data.stating(batch=batch, prompt=prompt, generated=generate, weight_dtype=weights)
     with progress(quiet) as step:
         result = calibrate(data, d, r, library.host(chosen) if chosen else None, options, step)
     out = o.Output(format_, None, quiet)

@@ -41,7 +41,7 @@ class Activity:
 def activity(kernel: Kernel, t: Terms, m: Machine) -> Activity:
     """What one launch does; in the fixed part of its time nothing is at work."""
     work = kernel.cost.matrix / m.rate(kernel.unit) + kernel.cost.vector / m.vector_rate
-    return Activity(t.working, work, traffic(kernel.cost, m) / m.bandwidth)
+    return Activity(t.working, work, traffic(kernel.cost, m, kernel.uses) / m.bandwidth)
 
 
 @dataclass(frozen=True, slots=True)

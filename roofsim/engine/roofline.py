@@ -30,6 +30,9 @@ FULL = 9 / 10
 """Share of the places in the rounds of units that tiles fill, from which on none is cut (`launch_mul_mat_q`)."""
 LATENCY = 280
 """Clocks until data come from the last-level cache: 222 to 339 on an L40, the mean of its units (arXiv 2606.22588)."""
+CACHE_LINE = 64
+"""Bytes that a unit takes from the last-level cache per clock (Jia et al. 2018, arXiv 1804.06826, from memory): what
+several blocks read at the same time comes as fast as that, or at the speed of cached activations if that is more."""
 BLOCKS = 2
 """Blocks with a tile in registers that a unit keeps going at once (`fattn_mma_config` at head widths up to 256)."""
 RESIDENT = 16
@@ -98,7 +101,7 @@ def machine(
         device.units.value,
         values | dict(changes or {}),
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
-        {unit: rate.value for unit, rate in device.peak.matrix.items()}
+        {str(unit): device.matrix_peak(unit, sums.accumulates) for unit in device.peak.matrix}
         | {"fp32": device.matrix_peak("fp32", rounds=sums.rounds)},
         int(device.overlaps_softmax),
         rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
@@ -128,7 +131,7 @@ class Terms:
 
     `filling` is what computing loses while the device is not yet full, or waits for data. What devices do together
     takes its time on the `network`, in which units and memory do little. The launch takes `least`
-    seconds at least and `most` at most, where there are such limits, whatever they are.
+    seconds at least and `most` at most, where there are such limits, whatever they are; of these, `busy` are worked in.
     """
 
     fixed: Number
@@ -137,6 +140,7 @@ class Terms:
     filling: Number = 0
     least: Number | None = None
     most: Number | None = None
+    busy: Number | None = None
     network: Number | None = None
 
     @property
@@ -153,7 +157,8 @@ class Terms:
         if self.network is not None:
             return maximum(self.compute + self.filling, self.memory)
         beyond = self.time - self.fixed
-        return beyond if self.most is None else maximum(beyond, 0)
+        beyond = beyond if self.most is None else maximum(beyond, 0)
+        return beyond if self.busy is None else minimum(beyond, self.busy)
 
     @property
     def bounds(self) -> Mapping[Bound, Number]:
@@ -259,7 +264,8 @@ def terms(kernel: Kernel, m: Machine) -> Terms:
     if kernel.beneath:
         own = replace(own, least=terms(kernel.beneath, m).time)
     if kernel.instead:
-        own = replace(own, most=sum(each.count * terms(each, m).time for each in kernel.instead))
+        others = [(each.count, terms(each, m)) for each in kernel.instead]
+        own = replace(own, most=sum(n * t.time for n, t in others), busy=sum(n * t.working for n, t in others))
     return own
 
 
@@ -306,9 +312,10 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
         compute = maximum(compute, kernel.indexed / (m.units * m.clock * m["indexed_elements"]))
     if like in _SOFTMAX:
         compute = compute + vector - m.softmax_overlap * minimum(compute, vector)
-    moved = traffic(cost, m) + (0 if kernel.pieces is None else kernel.pieces * m["piece_gap"])
+    moved = traffic(cost, m, kernel.uses) + (0 if kernel.pieces is None else kernel.pieces * m["piece_gap"])
     if not (single(kernel.again) and not kernel.again):
-        moved = maximum(moved, (moved + kernel.again) / m["cache_speed"])
+        faster = maximum(m["cache_speed"], CACHE_LINE * m.units * m.clock / m.bandwidth)
+        moved = maximum(moved, (moved + kernel.again) / faster)
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     if like in _PER_CLOCK:
         # blocks, one on each unit, wait for a part of their tile and unpack it; then they compute with it
@@ -373,9 +380,12 @@ def _adding_up(kernel: Kernel, m: Machine) -> Number:
     return (1 - _full(kernel, m)) * traffic(Cost(activations=moved), m) / (m.bandwidth * m["memory_efficiency"])
 
 
-def traffic(cost: Cost, m: Machine) -> Number:
-    """Bytes to memory, and those that the last-level cache serves at the bytes that memory moves meanwhile."""
-    missed = maximum(cost.activations - m["cache_share"] * m.cache, 0)
+def traffic(cost: Cost, m: Machine, uses: Number = 1) -> Number:
+    """Bytes to memory, and those that the last-level cache serves at the bytes that memory moves meanwhile.
+
+    What is moved several times (`Kernel.uses`) needs as much less of the cache.
+    """
+    missed = maximum(cost.activations - uses * m["cache_share"] * m.cache, 0)
     return cost.weights + cost.state + cost.activations / m["cache_speed"] + missed * (1 - 1 / m["cache_speed"])
 
 

@@ -24,8 +24,10 @@ from roofsim.fitting.problem import Prior, Problem, prior
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.values import dataclass
+from roofsim.ops.base import kind_named
 from roofsim.prediction.fitted import MEASURED_APART, SIBLING
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
+from roofsim.runs.operators import PARTS
 from roofsim.runs.program import Array, Program
 from roofsim.runs.reading import Run, Runs
 from roofsim.runs.stacks import runtime_of
@@ -33,7 +35,7 @@ from roofsim.runs.where import parse
 from roofsim.specs.calibration import NORMAL_95, PHASES, TIMES, Scatter
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
-from roofsim.specs.population import Group, LeftOut, Typical, device_class, runtime_class
+from roofsim.specs.population import OF_OPERATORS, Group, LeftOut, Typical, device_class, runtime_class
 from roofsim.specs.runtime import Runtime
 
 MOST = 120
@@ -44,6 +46,11 @@ CALL = 2e-4
 FIXED_TIMES = ("kernel_time", "strided_kernel_time", "tensor_kernel_time", "attention_kernel_time")
 """What operators that are timed one by one do not tell: the gap before the next one counts as theirs, where within a
 pass kernels follow closely."""
+PROFILED = ("microsoft/vidur", "casys-kaist/LLMServingSim")
+"""Sources of latencies that are sums of kernels' durations (`RecordFunctionTracer`, `layerwise_profile`), as are all
+that a profiler's name sums (`PARTS`)."""
+SMALL = "kernel_time"
+"""The fixed time that durations by a profiler tell: that of a kernel that does little."""
 SAYS_LITTLE = 0.8
 """A fit that leaves this much of the variance that was expected of a parameter says next to nothing of it."""
 SHARE, DOUBT = 0.4, 0.8
@@ -55,7 +62,7 @@ REACH = 3.0
 """Robust standard deviations beyond which a fit is wild."""
 
 Key = tuple[str, str, bool]
-"""A kind of figure of whole passes: metric, phase, whether the host matters."""
+"""A kind of figure: metric, phase or kind of a single operator, whether the host matters."""
 
 
 @dataclass(frozen=True)
@@ -91,16 +98,26 @@ class Stack:
         return {**values, **stated, **{name: float(x) for name, x in host.items()}}
 
     @property
+    def profiled(self) -> bool:
+        """Whether its cases are sums of durations of kernels."""
+        return profiled(self.cases[0].run)
+
+    @property
     def whole(self) -> bool:
         """Whether its cases are of whole passes."""
         return self.cases[0].run.op in WHOLE_PASS
+
+
+def profiled(run: Run) -> bool:
+    """Whether a figure is a sum of durations of kernels, without what passes between them."""
+    return run.metric == "device_time_s" or run.op in PARTS or run.source.startswith(PROFILED)
 
 
 def stacks(files: Sequence[Runs], where: str = "") -> list[Stack]:
     """All stacks in files of runs, each row with the runtime that it names; `where` filters the rows."""
     keep = parse(where, [run for each in files for run in each.runs]) if where else None
     readers: dict[str, Reader] = {}
-    found: dict[tuple[str, str, bool], list[Case]] = {}
+    found: dict[tuple[str, str, bool, bool], list[Case]] = {}
     for run in (run for runs in files for run in runs.runs):
         try:
             name = runtime_of(run)
@@ -112,9 +129,9 @@ def stacks(files: Sequence[Runs], where: str = "") -> list[Stack]:
         whole = run.op in WHOLE_PASS
         depends = case.target.figure != "constant" and (case.phase in PHASES if whole else not _called(run, case))
         if depends and not case.flags:
-            found.setdefault((case.device, name, whole), []).append(case)
+            found.setdefault((case.device, name, whole, not whole and profiled(run)), []).append(case)
     made = []
-    for (device, name, _), cases in sorted(found.items()):
+    for (device, name, *_), cases in sorted(found.items()):
         d, reader, kept = library.device(device), readers[name], tuple(_thinned(cases))
         host = library.host(d.host) if d.host else None
         program = Program([c.target for c in kept], reader.jobs, d, host, reader.runtime)
@@ -157,14 +174,19 @@ class Seen:
     pull: Array = field(default_factory=lambda: np.zeros(0))
 
 
+def _tells(stack: Stack, name: str) -> bool:
+    """Whether the rows of a stack tell of a parameter."""
+    timed = stack.whole or name not in FIXED_TIMES or (name == SMALL and stack.profiled)
+    return timed and name not in MEASURED_APART
+
+
 def seen(stack: Stack) -> Seen:
     """Fit one stack, and take out again what was expected before: that is not to be counted once for every stack."""
     problem = Problem(stack.cases, stack.program, stack.before)
     before, which = problem.prior, touched(problem)
     start = Fit(before.centre, np.diag(before.spread**2), which, {str(g): START for g in np.unique(problem.groups)})
     found = fit(problem, which, np.ones(len(stack.cases), dtype=bool), start, passes=2)
-    counts = [i for i in which if before.names[i] not in MEASURED_APART
-              and (stack.whole or before.names[i] not in FIXED_TIMES)]  # fmt: skip
+    counts = [i for i in which if _tells(stack, before.names[i])]
     values, variances = {}, {}
     for i in counts:
         name, own, was = before.names[i], found.covariance[i, i], before.spread[i] ** 2
@@ -336,7 +358,7 @@ def _short(x: float) -> float:
 
 @dataclass(frozen=True)
 class Residuals:
-    """Whole-model rows of one stack predicted without it: log(predicted / measured), and what parameters may do.
+    """Rows of one stack predicted without it: log(predicted / measured), and what parameters may do.
 
     `variance` is what they do if each goes its own way.
     """
@@ -352,7 +374,7 @@ class Residuals:
 
 
 def left_out(stack: Stack, joint: Joint, of: Literal["device", "runtime"]) -> Residuals:
-    """The whole-model rows of a stack, by what is expected of its classes from all stacks of other devices (runtimes).
+    """The rows of a stack, by what is expected of its classes from all stacks of other devices (runtimes).
 
     What the device file states is not used, since it was measured on such a device.
     """
@@ -367,8 +389,13 @@ def left_out(stack: Stack, joint: Joint, of: Literal["device", "runtime"]) -> Re
     off = np.log(stack.program.predict(values)) - np.log([case.measured for case in stack.cases])
     slopes = stack.program.slopes(values, tuple(PARAMETERS))
     waits = stack.program.host_bound(values)
-    keys = tuple((c.metric, c.phase, bool(h)) for c, h in zip(stack.cases, waits, strict=True))
+    keys = tuple(_key(stack, c, bool(h)) for c, h in zip(stack.cases, waits, strict=True))
     return Residuals(stack, keys, off, ((slopes * spread) ** 2).sum(axis=1))
+
+
+def _key(stack: Stack, case: Case, host: bool) -> Key:
+    """The kind of figure that a case is."""
+    return (case.metric, case.phase, host) if stack.whole else (OF_OPERATORS, kind_named(case.run.op), False)
 
 
 def _gathered(all_of_them: Sequence[Residuals], key: tuple[object, ...]) -> tuple[Array, Array, Array]:
@@ -407,11 +434,16 @@ def shown(all_of_them: Sequence[Residuals]) -> float:
 def scatter(all_of_them: Sequence[Residuals], key: tuple[object, ...], share: float) -> tuple[float, int]:
     """What such rows are off by beyond the parameters (`shown`), root mean square, and how many rows there are.
 
-    The largest twentieth counts as the largest of the others: one wild row does not widen every interval.
+    The largest twentieth counts as the largest of the others: one wild row does not widen every interval. Of single
+    operators, whose parameters are near their limits on some devices, so that they seem certain there, it is as much as
+    intervals need to hold 95 % of the rows.
     """
     off, variance, weights = _gathered(all_of_them, key)
     if not len(off):
         return 0.0, 0
+    if len(key) > 1 and key[1] not in PHASES:
+        needed = quantile((off / NORMAL_95) ** 2 - share**2 * variance, weights, 0.95)
+        return max(needed, 0.0) ** 0.5, len(off)
     size = np.minimum(np.abs(off), quantile(np.abs(off), weights, 0.95))
     beyond = float(weights @ (size**2 - share**2 * variance) / weights.sum())
     return max(beyond, 0.0) ** 0.5, len(off)
@@ -481,18 +513,17 @@ def learn(all_of_them: Sequence[Stack], progress: Callable[[str], None] = lambda
         progress(f"{stack.device.id} with {stack.runtime.id}{kind}: {len(stack.cases)} rows say something of "
                  f"{len(fits[-1].values)} parameters")  # fmt: skip
     joint = Joint(tuple(fits), {name: Spread.of(name, fits) for name in PARAMETERS})
-    whole = [stack for stack in all_of_them if stack.whole]
-    devices = [left_out(stack, joint, "device") for stack in whole]
-    runtimes = [left_out(stack, joint, "runtime") for stack in whole]
-    share, least = shown(devices), repeats(fits)
+    devices = [left_out(stack, joint, "device") for stack in all_of_them]
+    runtimes = [left_out(stack, joint, "runtime") for stack in all_of_them]
+    share, least = shown([r for r in devices if r.stack.whole]), repeats([f for f in fits if f.stack.whole])
 
     def of_other_devices(r: Residuals) -> Sequence[Residuals]:
-        rest = [x for x in devices if x.stack.chip != r.stack.chip]
+        rest = [x for x in devices if x.stack.chip != r.stack.chip and x.stack.whole == r.stack.whole]
         alike = [x for x in rest if x.stack.classes == r.stack.classes]
         return alike or [x for x in rest if x.stack.classes[1] == r.stack.classes[1]] or rest
 
     def of_other_runtimes(r: Residuals) -> Sequence[Residuals]:
-        rest = [x for x in runtimes if x.stack.classes[1] != r.stack.classes[1]]
+        rest = [x for x in runtimes if x.stack.classes[1] != r.stack.classes[1] and x.stack.whole == r.stack.whole]
         return [x for x in rest if x.stack.device.kind == r.stack.device.kind] or rest
 
     both = sorted({stack.classes for stack in all_of_them})

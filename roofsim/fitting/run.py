@@ -19,6 +19,7 @@ from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.values import dataclass
 from roofsim.foundation.version import __version__
+from roofsim.model.architecture import Architecture
 from roofsim.runs.cases import Case, Reader, Sample, Skip
 from roofsim.runs.names import made_with, unknown_device
 from roofsim.runs.program import Array, Program
@@ -91,6 +92,7 @@ class Options:
     """How to fit: a filter over rows, the number of folds, and whether rows of other software are let in.
 
     What is held out together are all figures of a configuration, or with `apart` of a model (or a single operator).
+    `models` are networks that rows may name besides the library's, a single one that of rows that name none.
     """
 
     where: str = ""
@@ -100,6 +102,7 @@ class Options:
     source: str = ""
     date: str = field(default_factory=lambda: dt.datetime.now(dt.UTC).date().isoformat())
     apart: Literal["configuration", "model"] = "configuration"
+    models: Sequence[Architecture] = ()
 
 
 def calibrate(
@@ -112,7 +115,7 @@ def calibrate(
     """
     o = options or Options()
     skipped: dict[str, int] = {}
-    reader = Reader(runtime, device, host)
+    reader = Reader(runtime, device, host, o.models)
     cases = _thinned(_cases(runs, reader, device, o, skipped), skipped)
     configurations = sorted({case.configuration for case in cases})
     if len(configurations) < SEVERAL:

@@ -20,6 +20,7 @@ from roofsim.lowering.kernels import (
     Kernel,
     Lowered,
     Situation,
+    brought,
     indexed,
     keeps_state,
     norm_pieces,
@@ -28,6 +29,11 @@ from roofsim.lowering.kernels import (
 )
 from roofsim.ops import attention, conv, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
+
+SORTED_AT_ONCE = 4096
+"""Elements that PyTorch sorts in one block (`should_use_small_sort`)."""
+INDEX = 8
+"""Bytes of a whole number in PyTorch: an expert, a place."""
 
 
 def rms_norm(o: Operator, s: Situation) -> Lowered:
@@ -55,6 +61,9 @@ def gated_activation(o: Operator, s: Situation) -> Lowered:
     if o.role is Role.STATE_GATE and s.p.phase == "decode":
         return Lowered(())
     elements, a = o.sizes["tokens"] * o.sizes["width"], o.sizes["act_bytes"]
+    if len(o.uses) == 1 or s.facts.joins_gate:
+        # halves of what one product made are views, whose elements are found by index
+        return Lowered((indexed("activation", elements, 2 * a, 5), indexed("product", elements, 3 * a)))
     pieces = (piece("activation", "stream", elements, 2 * a, 5), piece("product", "stream", elements, 3 * a))
     return Lowered(pieces)
 
@@ -147,8 +156,13 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     if s.p.phase == "prefill" and s.runtime.attention.copies_queries:
         # what flash attention returns is laid out as the queries are
         kernels.append(indexed("merge heads", queries * z["v_dim"], 2 * a, count=1 - s.masked, work=COPIED))
+    elif s.p.phase == "prefill" and s.facts.joins_rotary:
+        # queries that were joined are laid out by head, and so is what they attended to
+        kernels.append(indexed("merge heads", queries * z["v_dim"], 2 * a, work=COPIED))
+    if s.p.phase == "prefill" and s.runtime.attention.plans:
+        kernels.append(brought("clear", 1 - s.masked))  # of what cuDNN counts in
     if s.p.phase == "decode" and s.runtime.attention.splits_decode:
-        kernels.append(tiny("sum of splits", 1 - s.masked))
+        kernels.append(brought("sum of splits", 1 - s.masked))
     if not with_mask:
         return Lowered(tuple(kernels), temporary)
     mask = z["batch"] * z["new"] * seen * s.runtime.attention.mask_bytes
@@ -302,9 +316,7 @@ def ssd_scan(o: Operator, s: Situation) -> Lowered:
     states = chunks * z["heads"] * z["head_dim"] * z["d_state"]
     # fp32 states are set to nought and copied, others converted in one step
     copies = (tiny("state", 2 if s.runtime.state == "fp32" else 1),) if keeps_state(s) else ()
-    before = tiny("softplus(dt + bias)", s.facts.scan_kernels.get("prefill", 0))
-    kernels = (decay(), *ssd_kernels(o), *copies, *((before,) if before.count else ()))
-    return Lowered(kernels, states * (FP32 + z["act_bytes"]))
+    return Lowered((decay(), *ssd_kernels(o), *copies), states * (FP32 + z["act_bytes"]))
 
 
 def selective_scan(o: Operator, s: Situation) -> Lowered:
@@ -360,18 +372,21 @@ def linear(o: Operator, s: Situation) -> Lowered:
     """One product, with what the matrix library adds around it, and what the family's code does to its ends."""
     library, z = s.runtime.matrix_library, o.sizes
     (*before, product), copied = fused.products(o, s.p, z["tokens"])
-    kernels = [*before, whole_tiles(product, o, s)]
+    product, width = whole_tiles(product, o, s), z["d_out"]
+    if s.facts.joins_gate and o.is_one_of((Role.FFN_GATE, Role.FFN_UP)):
+        product = replace(product, joined=o.role is Role.FFN_UP)
+        width = 0 if o.role is Role.FFN_UP else 2 * width
+    kernels = [*before, product]
     if (
         s.p.phase == "decode"
         and library.splits_from
         and float(z["d_in"]) >= max(library.splits_from, float(z["d_out"]))
     ):
-        kernels.append(tiny("sum of splits"))
+        kernels.append(brought("sum of splits"))
     elif s.p.phase == "decode" and library.clears_width and float(z["d_out"]) >= library.clears_width:
-        kernels.append(tiny("clear"))
+        kernels.append(brought("clear"))
     elif s.p.phase == "prefill" and library.clears_from:
-        kernels.append(tiny("clear", at_least(z["tokens"] * z["d_out"], library.clears_from)))
-    kernels += multipliers(o, s)
+        kernels.append(brought("clear", at_least(z["tokens"] * width, library.clears_from)))
     if not (s.facts.fp32_logits and o.role is Role.LOGITS):
         return Lowered(tuple(kernels), copied)
     # the logits and their fp32 copy are alive at once
@@ -391,24 +406,23 @@ def whole_tiles(product: Kernel, o: Operator, s: Situation) -> Kernel:
 
 
 def multipliers(o: Operator, s: Situation) -> Iterator[Kernel]:
-    """Products with a constant around a linear layer, where the family's code has them."""
+    """Products with a constant around an operator, where the family's code has them."""
     if (times := s.facts.multipliers.get(o.role)) is None:
         return
     z, a = o.sizes, o.sizes["act_bytes"]
+    inputs, results = (z["tokens"] * z[name if name in z else "width"] for name in ("d_in", "d_out"))
     if times.inputs:
-        yield piece("multiplier", "stream", z["tokens"] * z["d_in"], 2 * a, count=times.inputs)
+        yield piece("multiplier", "stream", inputs, 2 * a, count=times.inputs)
     if times.results:
-        yield piece("multiplier", "stream", z["tokens"] * z["d_out"], 2 * a, count=times.results)
+        yield piece("multiplier", "stream", results, 2 * a, count=times.results)
     if times.views:
-        yield piece("multiplier", "strided", z["tokens"] * z["d_out"], 2 * a, count=times.views)
+        yield piece("multiplier", "strided", results, 2 * a, count=times.views)
 
 
 def route(o: Operator, s: Situation) -> Lowered:
-    """Softmax, the best, their sum, division, conversion; then tokens sorted by expert or a mask per expert."""
-    choice = tiny("choice", 5)
-    if s.runtime.experts == "loop":
-        return Lowered((choice, tiny("mask", 4)))
-    return Lowered((choice, tiny("sort by expert", 7)))
+    """Scores to fp32, the best in two kernels, softmax, conversion; for a loop over experts a mask of each."""
+    choice = (tiny("choice", 4), brought("order of the best"))
+    return Lowered((*choice, tiny("mask", 4)) if s.runtime.experts == "loop" else choice)
 
 
 def expert_linear(o: Operator, s: Situation) -> Lowered:
@@ -419,24 +433,50 @@ def expert_linear(o: Operator, s: Situation) -> Lowered:
     """
     z, rows = o.sizes, fused.rows(o)
     products, copied = fused.products(o, s.p, rows)
-    first = o.role is Role.EXPERT_IN
-    gathered = piece("gather rows", "strided", rows * z["d_in"], 2 * z["act_bytes"])
+    first, a = o.role is Role.EXPERT_IN, z["act_bytes"]
     if s.runtime.experts == "grouped":
-        return Lowered((gathered, *products) if first else products, copied)
+        product = (brought("addresses"), *products, *without_sentinels(rows * z["d_out"], a))
+        return Lowered((*sorted_rows(rows, z["d_in"], a), *product) if first else product, copied)
+    gathered = piece("gather rows", "strided", rows * z["d_in"], 2 * a)
     touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
     kernels = (tiny("find tokens"), gathered, *products) if first else (*products, tiny("weight and add", 2))
     return Lowered(tuple(replace(each, cost=each.cost * (1 / touched), count=each.count * touched) for each in kernels))
 
 
+def sorted_rows(rows: Number, width: Number, a: Number) -> tuple[Kernel, ...]:
+    """Choices in the order of their experts, and the tokens of each (`grouped_mm_experts_forward`).
+
+    PyTorch sorts few choices in one block, with three copies and a range of numbers around it; more by their eight
+    bytes, one pass each, with as many buffers cleared and six small kernels (CUB). Tokens and weights are found by two
+    gathers after a division; five small kernels of three calls count the choices of each expert and add them up, one
+    tells choices that are no expert's, and one limits them. What was gathered for those is filled with nought.
+    """
+    many = at_least(rows, SORTED_AT_ONCE + 1)
+    return (
+        tiny("sort"),
+        brought("sort in one block", 4 * (1 - many)),
+        replace(piece("sort by a byte", "stream", rows, 2 * (INDEX + INDEX), count=8 * many), replayed=1),
+        brought("around the sort", 13 * many),
+        tiny("tokens, weights, offsets", 7),
+        brought("counts, sums", 2),
+        piece("gather rows", "stream", rows * width, 2 * a),
+        indexed("fill", rows * width, 2 * a),
+    )
+
+
+def without_sentinels(elements: Number, a: Number) -> tuple[Kernel, ...]:
+    """A copy of a result, in which what belongs to no expert is filled with nought."""
+    return piece("copy", "stream", elements, 2 * a), indexed("fill", elements, 2 * a)
+
+
 def combine(o: Operator, s: Situation) -> Lowered:
     """Weighted, put back in order and summed; in a loop, weighted and added expert by expert."""
-    z = o.sizes
+    z, a = o.sizes, o.sizes["act_bytes"]
     rows = z["tokens"] * z["top_k"] * z["width"]
-    weighted = piece("weight", "strided", rows, 2 * z["act_bytes"])
     if s.runtime.experts == "grouped":
-        back = piece("gather back", "strided", rows, 2 * z["act_bytes"])
-        return Lowered((weighted, tiny("order", 3), back, piece("sum", "strided", rows, z["act_bytes"])))
-    moved = piece("weight and add", "strided", rows, 5 * z["act_bytes"])
+        weighted, back = indexed("weight", rows, 2 * a), piece("gather back", "stream", rows, 2 * a)
+        return Lowered((weighted, tiny("order", 2), back, piece("sum", "strided", rows, a)))
+    moved = piece("weight and add", "strided", rows, 5 * a)
     return Lowered((replace(moved, joined=True),))  # launched by the loop
 
 
@@ -464,5 +504,7 @@ RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
 
 
 def lower(operator: Operator, situation: Situation) -> Lowered:
-    """The kernels of one operator."""
-    return RULES.get(operator.function, fused.lower)(operator, situation)
+    """The kernels of one operator, with products by a constant around it."""
+    lowered = RULES.get(operator.function, fused.lower)(operator, situation)
+    times = tuple(multipliers(operator, situation))
+    return replace(lowered, kernels=(*lowered.kernels, *times)) if times else lowered

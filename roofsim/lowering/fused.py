@@ -25,6 +25,9 @@ TILE = 128
 FEW_ROWS = 64
 """Rows up to which such a product has tiles as small as any."""
 
+FEW_LOOKED_UP = 16
+"""Rows up to which a look-up takes them one after the other (`index_select_out_cuda_impl` in Indexing.cu)."""
+
 BESIDE = 640
 """Inputs in whose time a tile of DeepGEMM waits for its first data and writes its results: 4 % off at most over ten
 published products of 512 to 16,384 inputs (`data/published/deepgemm.csv`, tests/validation/test_deepgemm.py)."""
@@ -146,6 +149,17 @@ def kernel(operator: Operator) -> Kernel:
     if like == "attention":
         return _tiles(whole, operator)
     return _chunks(whole, operator) if like == "delta" else whole
+
+
+def looked_up(o: Operator) -> Kernel:
+    """PyTorch's index_select: a block for 128 columns waits for the number of a row and for the row.
+
+    Up to 16 rows it takes one after the other (`indexSelectSmallIndex`), more go to blocks of their own.
+    """
+    z = o.sizes
+    several = at_least(z["tokens"], FEW_LOOKED_UP + 1)
+    rows = several * z["tokens"] + 1 - several
+    return replace(kernel(o), blocks=rows * ceil(z["width"] / 128), waits=2 * z["tokens"] / rows)
 
 
 def _tiles(whole: Kernel, o: Operator) -> Kernel:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from math import log
 
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
@@ -52,6 +53,8 @@ VERIFIED = 3
 VECTOR_WIDTH, WIDE_HEAD, SHARED_HEADS, SHARED_KEYS = 64, 256, 4, 8192
 """Widths of heads for which there is a vector kernel are multiples, up to the widest; where more heads share a key, it
 is not used at that width or from so many keys on, unless the cache is in blocks."""
+RING = 256
+"""Cells of which a window's cache has a multiple (src/ of llama.cpp: kv-cache-iswa)."""
 THREADS = 128
 """Threads of a block in the kernels for states."""
 HEAD_WAITS, CHANNEL_WAITS, COLUMN_WAITS = 2 * 3 / 2, 3 * 3 / 2, 1 * 3 / 2
@@ -95,26 +98,30 @@ def _by_sequence(o: Operator, like: Class) -> Kernel:
 def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     """One row by vectors, up to 16 by tiles, more by cuBLAS with activations converted to fp16 and back.
 
-    Back ends without such a library multiply fp32 activations in the kernels of their own.
+    Back ends without such a library multiply fp32 activations in kernels of their own, from nine rows on by tiles.
+    Several rows take no more time than they would with the kernels for many, as quantised ones.
     """
     z = o.sizes
     tokens, library = z["tokens"], s.runtime.matrix_library.converts
     if o.role in BY_SEQUENCE and s.p.phase == "decode":
         return (_by_sequence(o, "vector_product"),)
-    joined, many = o.role is Role.FFN_GATE, at_least(tokens, TILED_ROWS + 1)
+    joined, many = o.role is Role.FFN_GATE, at_least(tokens, (TILED_ROWS if library else QUANTISED_ROWS) + 1)
     if library and (float(z["d_out"]) % BLOCK_ROWS or float(z["d_in"]) % BLOCK_DEPTH):
         many = several
-    tiles = replace(_rows(o, "row_product", tokens), count=several - many)
+    product = replace(_rows(o, "gemm", tokens), fill=fused.fill(o))
+    product = replace(product, whole=_whole(s, z["d_in"] * z["d_out"], 1, tokens))
+    by_library = _present(
+        piece("to fp16", "strided", tokens * z["d_in"], FP32 + FP16, count=library),
+        product,
+        piece("to fp32", "strided", tokens * z["d_out"], FP32 + FP16, count=library),
+    )
+    tiles = replace(_rows(o, "row_product", tokens), count=several - many, instead=by_library)
     if library:
         tiles = replace(tiles, blocks=z["d_out"] / BLOCK_ROWS)
-    product = replace(_rows(o, "gemm", tokens), count=many, fill=fused.fill(o))
-    moved, apart = FP32 + FP16, many if library else 0
     return (
         replace(_rows(o, "vector_product", tokens), count=1 - several, joined=joined),
-        piece("to fp16", "strided", tokens * z["d_in"], moved, count=apart),
         tiles,
-        product,
-        piece("to fp32", "strided", tokens * z["d_out"], moved, count=apart),
+        *(replace(each, count=many) for each in by_library),
     )
 
 
@@ -126,16 +133,23 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     would in the kernels for many: the back end changes over where it is told to, not where it pays.
     """
     z = o.sizes
-    tokens = z["tokens"]
+    tokens, library = z["tokens"], s.runtime.matrix_library
     many = at_least(tokens, QUANTISED_ROWS + 1)
-    one, by_tiles = _rows(o, "packed_product", 1), s.runtime.matrix_library.tiles
+    one, by_tiles = _rows(o, "packed_product", 1), library.tiles
     if o.role in BY_SEQUENCE and s.p.phase == "decode":
         to_blocks = piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=by_tiles == "int8")
         return to_blocks, _by_sequence(o, "packed_product")
+    if library.dequantises_from is not None:
+        copied = at_least(tokens, library.dequantises_from)
+        return _present(
+            piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=1 - copied),
+            replace(_rows(o, "packed_product", tokens), count=1 - copied), *_copied(o, tokens, copied),
+        )  # fmt: skip
     if by_tiles == "fp16":
-        products = (replace(_rows(o, "gemm", tokens), unit="fp16", beneath=one, fill=fused.fill(o)),)
-        few = replace(_rows(o, "packed_product", tokens), instead=products)
-        return replace(few, count=1 - many), replace(products[0], count=many)
+        product = replace(_rows(o, "gemm", tokens), unit="fp16", beneath=one, fill=fused.fill(o))
+        product = replace(product, whole=_whole(s, z["d_in"] * z["d_out"], 1, tokens))
+        few = replace(_rows(o, "packed_product", tokens), instead=(product,))
+        return replace(few, count=1 - many), replace(product, count=many)
     columns = _columns(tokens, z["d_out"])
     tiles = replace(
         _tiled(_rows(o, "quantised_tiles", tokens), o, ceil(tokens / TILE_COLUMNS), columns, z["d_out"]),
@@ -151,6 +165,33 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
         replace(tiles, count=many),
         replace(parts, count=many),
     )
+
+
+def _copied(o: Operator, tokens: Number, count: Number) -> tuple[Kernel, ...]:
+    """A copy of weights in fp16, activations to that, the library's product, and results back to fp32."""
+    z = o.sizes
+    weights = z["d_in"] * z["d_out"]
+    copy = Cost(weights=weights * z["weight_bytes"], activations=weights * FP16)
+    moved = (weights + (z["d_in"] + z["d_out"]) * tokens) * FP16
+    product = Kernel(o.name, "gemm", Cost(matrix=o.cost.matrix, activations=moved), count, fused.fill(o), unit="fp16")
+    return (
+        Kernel("weights to fp16", "strided", copy, count),
+        piece("to fp16", "strided", tokens * z["d_in"], FP32 + FP16, count=count),
+        product,
+        piece("to fp32", "strided", tokens * z["d_out"], FP32 + FP16, count=count),
+    )
+
+
+def _whole(s: Situation, weights: Number, matrices: Number, rows: Number, half_full: Number = 0) -> Number | None:
+    """Work of whole tiles of rows with so many matrices of `weights` each, `rows` a matrix; None where they are cut.
+
+    Where rows differ from matrix to matrix, the last of several tiles is `half_full` on average.
+    """
+    most = s.runtime.matrix_library.tile_rows
+    if most is None:
+        return None
+    tiles = maximum(rows / most + half_full, 1) if half_full else ceil(rows / most)
+    return 2 * weights * matrices * most * tiles
 
 
 def _tiled(product: Kernel, o: Operator, across: Number, columns: Number, width: Number) -> Kernel:
@@ -183,44 +224,71 @@ def experts(o: Operator, s: Situation) -> Lowered:
     halves = 2 if o.role is Role.EXPERT_IN else 1
     rows, width = z["tokens"] * z["top_k"], z["d_out"] / halves
     each = replace(o.cost * (1 / halves), activations=(z["d_in"] + width) * FP32 * rows)
+    touched = _touched(z["tokens"], z["experts"], z["top_k"], s)
+    each = replace(each, weights=touched / gemm.experts_touched(z["tokens"], z["experts"], z["top_k"]) * each.weights)
     split = _packed_experts if float(z["weight_bytes"]) < FP16 else _half_experts
-    return Lowered(_present(*split(o, s, each, halves, width)))
+    return Lowered(_present(*split(o, s, each, halves, width, touched)))
 
 
-def _packed_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
-    """Up to eight tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert.
+def _touched(tokens: Number, experts: Number, top_k: Number, s: Situation) -> Number:
+    """Distinct experts that any token chooses, some more often than others: E (1 − (1 + c² m)^(−1/c²)).
+
+    How often an expert is chosen goes by a gamma distribution with a standard deviation of c of its mean; m is −n
+    ln(1 − k/E), so that with c = 0 it is what tokens that choose evenly touch.
+    """
+    policy = s.runtime.parallel.expert_spread
+    if policy is None or not policy.value:
+        return gemm.experts_touched(tokens, experts, top_k)
+    square = policy.value**2
+    mean = -tokens * log(1 - float(top_k) / float(experts))
+    return maximum(experts * (1 - (1 + square * mean) ** (-1 / square)), top_k)
+
+
+def _packed_experts(
+    o: Operator, s: Situation, each: Cost, halves: int, width: Number, touched: Number
+) -> tuple[Kernel, ...]:
+    """Few tokens by vectors, a matrix for every token and expert; more by tiles, sorted by expert.
+
+    Tokens that chose the same expert find its rows in the cache: blocks go through the rows for all of them at once.
 
     A tile is as wide as if all tokens chose the same expert (`ncols_opt`). None is cut: all experts, chosen or not,
     count as tiles that fill the rounds of the units.
     """
     z = o.sizes
-    rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
-    several, many = at_least(z["tokens"], 2), at_least(z["tokens"], QUANTISED_ROWS + 1)
-    read = replace(each, weights=rows * z["d_in"] * width * z["weight_bytes"])
+    rows = z["tokens"] * z["top_k"]
+    several, many = at_least(z["tokens"], 2), at_least(z["tokens"], s.runtime.matrix_library.expert_rows + 1)
+    matrix = z["d_in"] * width * z["weight_bytes"]
+    once = minimum(touched, rows)
+    read, shared = replace(each, weights=once * matrix), (rows - once) * matrix
     inputs = z["tokens"] if o.role is Role.EXPERT_IN else rows
     mean = rows / touched
     columns = _columns(z["tokens"], width)
     # rows differ from expert to expert, so that the last of several tiles is half full on average
     across = touched * maximum(mean / columns + 1 / 2, 1)
-    tiles = _tiled(Kernel(o.name, "quantised_tiles", each, many * halves), o, across, columns, width)
+    tiles = _tiled(Kernel(o.name, "quantised_tiles", each), o, across, columns, width)
     int8 = s.runtime.matrix_library.tiles == "int8"
+    if not int8:
+        tiles = Kernel(o.name, "gemm", each, fill=fused.fill(o), unit="fp16")
+        tiles = replace(tiles, whole=_whole(s, z["d_in"] * width, touched, mean, 1 / 2))
+    sorts, sums = tiny("sort by expert"), tiny("sum of parts", int8)
+    few = Kernel(o.name, "packed_product", read, (several - many) * halves, again=shared)
     return (
         piece("to q8_1", "stream", inputs * z["d_in"], FP32 + Q8_1, 3, count=int8 + int8 * several * (halves - 1)),
         Kernel(o.name, "packed_product", read * halves, 1 - several),
-        Kernel(o.name, "packed_product", read, (several - many) * halves),
-        tiny("sort by expert", many * halves),
-        tiles if int8 else Kernel(o.name, "gemm", each, many * halves, fill=fused.fill(o), unit="fp16"),
-        tiny("sum of parts", int8 * many * halves),
+        replace(few, instead=(sorts, tiles, sums)),
+        *(replace(each, count=each.count * many * halves) for each in (sorts, tiles, sums)),
     )  # fmt: skip
 
 
-def _half_experts(o: Operator, s: Situation, each: Cost, halves: int, width: Number) -> tuple[Kernel, ...]:
+def _half_experts(
+    o: Operator, s: Situation, each: Cost, halves: int, width: Number, touched: Number
+) -> tuple[Kernel, ...]:
     """Tiles of 16 rows as far as these are told to, sorted by expert from 17 tokens on; each reads its weights.
 
     Beyond, rows are gathered by expert and put back, and every expert that has any goes to cuBLAS for itself.
     """
     z = o.sizes
-    rows, touched = z["tokens"] * z["top_k"], gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
+    rows = z["tokens"] * z["top_k"]
     across = maximum(rows / touched / TILED_ROWS + 1 / 2, 1)  # the last of several half full, as of packed ones
     most = TILED_TOKENS if float(width) > WIDE_EXPERT else TILED_TOKENS_NARROW
     together = Kernel(o.name, "row_product", each, halves)
@@ -308,17 +376,22 @@ def add(o: Operator, s: Situation) -> Lowered:
 def causal_attention(o: Operator, s: Situation) -> Lowered:
     """Flash attention and the sum of its parts; before it, of several sequences, how far the mask lets each tile see.
 
-    Of one sequence that is not asked (from 1,024 tokens on it would be): each query of a piece scores all keys.
+    Of one sequence that is not asked (from 1,024 tokens on it would be): each query of a piece scores all keys, which
+    units share out among them where there are fewer tiles of queries than units (`launch_fattn`, stream_k).
     Kernels for many queries read fp16: what a cache holds otherwise is copied to that first, keys and values each.
+    A step reads all cells of a window's cache, which has room for a piece of a prompt beside the window.
     """
     z = o.sizes
-    several, kernel = at_least(z["batch"], 2), fused.kernel(o)
-    visible = minimum(z["context"], z["window"] - 1) + z["new"]
-    held, copy = o.cost.state, _copy(o, s)
+    several, visible = at_least(z["batch"], 2), _cells(o, s)
+    more: Number = 1
+    if s.p.phase == "decode":
+        more = visible / (minimum(z["context"], z["window"] - 1) + z["new"])
+    cost = replace(o.cost, matrix=o.cost.matrix * more, vector=o.cost.vector * more, state=o.cost.state * more)
+    kernel, held, copy = replace(fused.kernel(o), cost=cost), cost.state, _copy(o, s) * more
     before: tuple[Kernel, ...] = ()
     if not single(copy) or copy:
         before = (Kernel("to fp16", "strided", Cost(activations=copy, state=held) * (1 / 2), 2),)
-        kernel = replace(kernel, cost=replace(o.cost, activations=o.cost.activations + copy, state=0))
+        kernel = replace(kernel, cost=replace(cost, activations=cost.activations + copy, state=0))
         held = copy
     if s.p.phase == "decode":
         apart = _each_head(o, s, visible, several) * (1 - at_least(z["new"], VERIFIED))
@@ -331,10 +404,17 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
         mean = causal_pairs(z["new"], z["context"], z["window"]) / z["new"]
         all_keys = maximum(fused.FEWEST * z["kv_heads"] / (z["new"] * z["heads"]), 1) * visible / mean
         kernel = replace(
-            kernel, spread=several * kernel.spread + 1 - several,
+            kernel, spread=several * kernel.spread + (1 - several) * fused.in_parts(kernel, o).spread,
             padding=several * kernel.padding + (1 - several) * all_keys,
         )  # fmt: skip
     return Lowered(_present(*before, tiny("mask", several), kernel, parts), copy)
+
+
+def _cells(o: Operator, s: Situation) -> Number:
+    """Cells of the cache that are in use: of a window's, a ring, as many as it has (llama.cpp: kv-cache-iswa)."""
+    z = o.sizes
+    ring = z["window"] + (s.runtime.memory.chunk or z["new"])
+    return minimum(z["context"] + z["new"], RING * ceil(ring / RING))
 
 
 def _by_vectors(o: Operator) -> bool:

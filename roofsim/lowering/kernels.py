@@ -59,12 +59,13 @@ class Kernel:
     of results, is added up at the end. `unpacking` is the matrix work of a tile with one row of activations: each
     unpacks its weights. Blocks read `again` bytes that others read at the same time, from the last-level cache. A
     block adds up as many as `parts` results one after the other, as far as blocks were there to make so many.
-    `indexed` elements are found by index arithmetic, one by one. What it reads of a cache in pages lies in so many
+    `indexed` elements are found by index arithmetic, one by one. Each byte of activations that it touches it moves
+    `uses` times: two where results are written over inputs. What it reads of a cache in pages lies in so many
     `pieces`.
     `unit` is the dtype whose matrix unit does its products, where that is not the dtype of activations and the device
     has one. What devices do together is its `exchange`. `triton` says that Python launches it through Triton, which
-    costs the host more, `joined` that it is a part of the launch before it, `replayed` where (1) a graph that is
-    launched with others brings it along.
+    costs the host more, `joined` that it is a part of the launch before it, `replayed` where (1) a call that is made
+    anyway brings it along: that of a graph, or of a library that launches several.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Kernel:
     parts: Number | None = None
     indexed: Number | None = None
     pieces: Number | None = None
+    uses: Number = 1
     unit: str | None = None
     triton: bool = False
     joined: bool = False
@@ -160,6 +162,11 @@ def indexed(
 def tiny(name: str, count: Number = 1) -> Kernel:
     """A kernel on so few elements that only its launch counts."""
     return Kernel(name, "stream", Cost(), count)
+
+
+def brought(name: str, count: Number = 1) -> Kernel:
+    """A small kernel of a library that launches several in a call: Python, most of a launch, calls it once."""
+    return replace(tiny(name, count), replayed=1)
 
 
 def norm_pieces(elements: Number, a: Number, in_fp32: bool = False) -> tuple[Kernel, ...]:

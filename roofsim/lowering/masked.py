@@ -12,7 +12,7 @@ from dataclasses import replace
 from roofsim.foundation.arith import Number, at_least, ceil
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
-from roofsim.lowering.kernels import COPIED, JOINED, Class, Kernel, Lowered, Situation, indexed, piece, tiny
+from roofsim.lowering.kernels import COPIED, JOINED, Class, Kernel, Lowered, Situation, brought, indexed, piece, tiny
 from roofsim.ops.base import Operator
 
 QUERY_TILE = 64
@@ -43,7 +43,7 @@ def library_attention(o: Operator, s: Situation, flash: Kernel, mask: Number) ->
     yield replace(flash, name="attention with a mask", cost=cost, count=s.masked)
     if s.p.phase == "decode":
         few = 1 - at_least(z["batch"] * z["heads"], s.runtime.attention.splits_blocks + 1)
-        yield tiny("sum of splits", few * s.masked)
+        yield brought("sum of splits", few * s.masked)
 
 
 def memory_efficient_attention(o: Operator, s: Situation, flash: Cost, mask: Number) -> Iterator[Kernel]:

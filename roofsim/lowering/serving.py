@@ -13,7 +13,7 @@ from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused
 from roofsim.lowering.eager import multipliers, ssd_kernels
 from roofsim.lowering.kernels import FP32, Kernel, Lowered, Situation, piece, tiny
-from roofsim.model.step import Pass
+from roofsim.model.step import Pass, Phase
 from roofsim.model.weights import ACTIVATION_BYTES
 from roofsim.ops import attention, conv, gemm, pointwise, recurrence, scan
 from roofsim.ops.base import Operator, Role
@@ -34,6 +34,8 @@ Layers with a selective scan or a short convolution are there whole, of Mamba-2 
 """
 SPLIT_BELOW = 8 / 5
 """Blocks a unit from which on FlashAttention-2 does not split keys: 0.8 of two a unit (`num_splits_heuristic`)."""
+CONVOLVED = 8
+"""Tokens that a block of a short convolution takes one after the other (`BLOCK_M` in mamba/ops/causal_conv1d.py)."""
 SMALL = 16
 """Rows of queries of a tile of Triton's attention, for up to 16 heads of a key head (`BLOCK_M`)."""
 SAMPLING = (Role.LOGITS, Role.LOGITS_SCALE)
@@ -254,6 +256,31 @@ def paged(operator: Operator, runtime: Runtime) -> Kernel:
     return replace(whole, pieces=whole.cost.state / (runtime.memory.block * width * z["cache_bytes"]))
 
 
+def convolution(o: Operator, phase: Phase) -> Kernel:
+    """A short convolution: a step writes results over its inputs; of prompts blocks take some tokens one by one.
+
+    Where its sequence is, where that begins, where its state is, and the state: a block waits for each
+    (`_causal_conv1d_fwd_kernel`). Its 128 threads take two channels each, whose places they work out once.
+    """
+    z, whole = o.sizes, replace(fused.kernel(o), triton=True)
+    if phase == "decode":
+        return replace(whole, uses=2)
+    blocks = z["batch"] * ceil(z["new"] / CONVOLVED) * ceil(z["channels"] / 256)
+    places = z["batch"] * z["new"] * z["channels"] / 2
+    return replace(whole, blocks=blocks, indexed=places, waits=4 + minimum(z["new"], CONVOLVED))
+
+
+def delta_step(o: Operator) -> Kernel:
+    """A step of a gated delta rule: a block for 32 values of every head reads its part of the state and writes it back.
+
+    It waits for the place of the state, for keys and queries, and for the state (`packed_decode` in fla's
+    fused_recurrent.py).
+    """
+    z = o.sizes
+    blocks = z["batch"] * z["heads"] * ceil(z["v_dim"] / 32)
+    return replace(fused.kernel(o), like="stream", triton=True, blocks=blocks, waits=3, uses=2)
+
+
 def kernels(operator: Operator, situation: Situation) -> Lowered:
     """The kernels of one operator."""
     z = operator.sizes
@@ -283,7 +310,7 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
     if operator.function in (pointwise.rms_norm, pointwise.layer_norm) and of_stream:
         elements = z["tokens"] * z["width"]
         moved = Cost(vector=5 * elements, activations=4 * elements * z["act_bytes"])
-        return Lowered((Kernel("add and norm", "stream", moved),))
+        return Lowered((Kernel("add and norm", "stream", moved, uses=2),))
     if operator.role is Role.RESIDUAL:
         return Lowered(())
     if fused.LIKE.get(operator.function) == "attention":
@@ -293,8 +320,14 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         scored = fused.kernel(operator)
         written = replace(scored.cost, activations=scored.cost.activations + scores * FP32)
         return Lowered((replace(scored, cost=written, unit="fp8"), piece("chosen", "strided", scores, FP32)))
-    if operator.function in (conv.causal_conv1d, conv.short_conv1d, pointwise.gated_rms_norm):
+    if operator.function in (conv.causal_conv1d, conv.short_conv1d):
+        return Lowered((convolution(operator, situation.step or situation.p.phase),))
+    if operator.function is pointwise.gated_rms_norm:
         return Lowered((replace(fused.kernel(operator), triton=True),))
+    if operator.function is attention.rotary:
+        return Lowered((replace(fused.kernel(operator), uses=2),))  # in place
+    if operator.function is pointwise.embedding:
+        return Lowered((fused.looked_up(operator),))
     if operator.function is scan.ssd_scan:
         if situation.p.phase == "decode":
             return Lowered((replace(fused.kernel(operator), like="stream", triton=True),))
@@ -303,7 +336,7 @@ def kernels(operator: Operator, situation: Situation) -> Lowered:
         beside = tiny("states and layout", situation.facts.scan_kernels.get(situation.p.phase, 0))
         around = (beside,) if beside.count else ()
         if situation.p.phase == "decode":
-            return Lowered((*around, replace(fused.kernel(operator), like="stream", triton=True)))
+            return Lowered((*around, delta_step(operator)))
         keys = z["batch"] * z["new"] * z["key_heads"] * z["qk_dim"]
         normalised = piece("normalise", "stream", keys, 2 * z["act_bytes"], 3, count=1 + z["keys"])
         return Lowered((*around, normalised, tiny("decay"), fused.kernel(operator)))

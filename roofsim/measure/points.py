@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping, Sequence
 
 from roofsim.foundation.values import dataclass
-from roofsim.measure.runs import ENDS, Row, Runs
+from roofsim.measure.runs import Row, Runs
 from roofsim.model.step import Phase
+from roofsim.runs.columns import ENDS
 
 STEPS = 32
 """Decode steps whose mean is one measurement."""

@@ -13,15 +13,13 @@ from typing import Literal, get_args
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.values import dataclass
 from roofsim.model.step import Logits, Phase
+from roofsim.runs.columns import ENDS
 
 COLUMNS = (
     "source", "device", "framework", "model", "arch", "phase", "op", "dtype", "weight_dtype", "batch", "prompt_len",
     "context_len", "gen_len", "metric", "value", "note",
 )  # fmt: skip
 """Columns of a file of runs, in the order of a new one."""
-
-ENDS = ("oom", "failed")
-"""Metrics, of value 1, of a pass that ran out of memory or that the model's own code did not get through."""
 
 Mode = Literal["", "eager", "graph", "compile"]
 """How transformers runs a pass: as it comes, with a cache that grows; else with a static cache, launched kernel by

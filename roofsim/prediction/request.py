@@ -14,6 +14,7 @@ from roofsim.foundation.arith import Number, single
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.schema import variant
 from roofsim.model.step import Pass
+from roofsim.ops.base import Kind
 from roofsim.prediction.compiled import Compiled, compiled
 from roofsim.prediction.cost import Cost, cost_basis
 from roofsim.prediction.evaluation import FIGURES, Evaluation, Request, figure
@@ -107,16 +108,22 @@ def decode_operators(e: Evaluation) -> tuple[OperatorRow, ...]:
 def operator_intervals(s: Setup, w: Workload) -> dict[str, tuple[Interval, ...]]:
     """The 95 % intervals of the times of the operators of each pass, in their order.
 
-    Beyond its parameters the time of an operator is taken to be off as the device time of such a pass is.
+    Beyond its parameters the time of an operator is taken to be off as the device time of such a pass is, without a
+    calibration no less than single operators of its kind are on devices left out.
     """
     w = settled(s, w)
     s = unsure(s, reach(s, w))
     e = Evaluation(with_slopes(s, w), w)
     found = {}
     for name, each in (("prefill", detailed_prefill(e)), ("decode", detailed_decode(e))):
-        sigma = scatter(s, ("device_time_s", name))
-        found[name] = tuple(within(s, row.time, sigma) for row in each.operators)
+        passes = scatter(s, ("device_time_s", name))
+        found[name] = tuple(within(s, row.time, max(passes, _alone(s, row.kind))) for row in each.operators)
     return found
+
+
+def _alone(s: Setup, kind: Kind) -> float:
+    """The scatter of single operators of a kind where nothing was measured."""
+    return 0.0 if s.calibration else s.priors.scatter_of("device_time_s", kind)
 
 
 def _operators(e: Evaluation, passes: Sequence[tuple[Number, Pass]]) -> tuple[OperatorRow, ...]:

@@ -16,15 +16,16 @@ from roofsim.model.architecture import Architecture
 from roofsim.model.split import RANKS, Split
 from roofsim.model.step import Pass, Phase, Precision, Product
 from roofsim.model.weights import CACHE_BYTES, DTYPE_BYTES, ENCODINGS, format_named
-from roofsim.ops.base import Kind
+from roofsim.ops.base import kind_named
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next_token, passes
 from roofsim.prediction.request import settled
 from roofsim.prediction.setup import ALONE, Setup, setup, with_scales
 from roofsim.prediction.steps import decode, late, pieces, samples, turns
+from roofsim.runs.columns import ENDS
 from roofsim.runs.names import device_of, family, same_device
-from roofsim.runs.operators import BUILDERS, PARTS, Sizes, lacks, part_of
+from roofsim.runs.operators import BUILDERS, PARTS, Sizes, kernels_of, lacks, part_of
 from roofsim.runs.reading import FLAGS, Run
 from roofsim.runs.serving import CHAT_TOKENS, SERVING, cache_of, load_of, mean_length, rate_of, template_of, unstated
 from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
@@ -183,7 +184,7 @@ class Reader:
 
         Repeats of a run, which differ in their value alone, are looked up: files of a million rows have many.
         """
-        key = alike(run)
+        key = (*alike(run), _is_random(run))
         if key not in self._seen:
             try:
                 made = self._case(run)
@@ -202,6 +203,8 @@ class Reader:
         )
 
     def _case(self, run: Run) -> Case:
+        if run.metric in ENDS:
+            raise Skip(f"a run that {ENDS[run.metric]}")
         device = self.device(run)
         threads = re.match(r"\d{1,9}", run.notes.get("threads", ""))
         if device.kind == "cpu" and threads and int(threads[0]) < device.units.value:
@@ -221,7 +224,7 @@ class Reader:
         phase: Phase = "decode" if run.phase == "decode" else "prefill"
         try:
             precision = _of_state(run, self._precision(run, device, dtype, format_))
-            kernels = BUILDERS[run.op](Sizes(run, network_named, device), precision, self.runtime)
+            kernels = kernels_of(run.op, Sizes(run, network_named, device), precision, self.runtime)
             device.matrix_peak(dtype)
         except KeyError as error:
             raise Skip(f"{run.op}: its note lacks {error.args[0]}") from None
@@ -233,7 +236,7 @@ class Reader:
         self.jobs.setdefault(key, Job(phase, dtype, (Group(1, kernels),), alone=True))
         graph = run.notes.get("timed") == "graph"  # one launch for many: what is timed is the device
         eager = self.runtime.host.mode == "eager" and run.metric == "latency_s" and not graph
-        kind = _kind(run.op)
+        kind = kind_named(run.op)
         return Case(
             run, device.id, run.model, run.metric, run.phase, run.value,
             Target("wall" if eager else "device", ((1.0, key),)), key, frozenset({kind}), _flags(run),
@@ -247,11 +250,11 @@ class Reader:
                 network = self._models.get(model.lower()) or network_named(model)
             except RoofsimError:  # a name of sizes, which are those of the note
                 return False
-            self._lacking[model, op] = lacks(network, op, _kind(op))
+            self._lacking[model, op] = lacks(network, op, kind_named(op))
         return self._lacking[model, op]
 
     def _pass(self, run: Run, device: Device, part: str | None) -> Case:
-        s = self._setup(run.model, device, _split(run))
+        s = _as_cut(_as_trained(self._setup(run.model, device, _split(run)), run), run)
         metric = WHOLE_PASS.get(run.op) or ("device_time_s" if part else run.metric)
         if run.phase == "load" and metric == "weights_bytes":
             size = float(s.architecture.weight_bytes(_precision(s, self._loaded(run, s))))
@@ -274,7 +277,7 @@ class Reader:
         each = [(float(n), p) for n, p in _passes(run, s, w)]
         configuration = "|".join(
             map(str, (s.device.id, s.architecture.id, run.phase, w.batch, run.prompt, run.context, run.generated,
-                      w.logits, w.dtype, precision))
+                      w.logits, w.dtype, precision, s.runtime.memory.chunk))
         )  # fmt: skip
         held = w if run.phase == "prefill" else variant(w, prompt=w.prompt + w.generate, logits="last")
         base = self._footprint(s, held, configuration)
@@ -423,6 +426,28 @@ def _split(run: Run) -> Split:
         raise Skip(str(error)) from None
 
 
+def _is_random(run: Run) -> bool:
+    """Whether the weights were those of no trained model, as its source says."""
+    return "random weights" in run.source
+
+
+def _as_trained(s: Setup, run: Run) -> Setup:
+    """The same where experts are chosen evenly, if the weights are random: only training makes some of them popular."""
+    if not (_is_random(run) and s.runtime.parallel.expert_spread):
+        return s
+    return replace(s, runtime=replace(s.runtime, parallel=replace(s.runtime.parallel, expert_spread=None)))
+
+
+def _as_cut(s: Setup, run: Run) -> Setup:
+    """The same where prompts are cut into pieces of as many tokens as the note says (llama.cpp's -ub)."""
+    words, policy = run.notes.get("n_ubatch") or run.notes.get("ubatch", ""), s.runtime.memory
+    if policy.chunk is None or not words.isdigit() or not 0 < int(words) != policy.chunk:
+        return s
+    together = policy.side_by_side and max(policy.side_by_side, int(words))
+    cut = replace(policy, chunk=int(words), side_by_side=together)
+    return replace(s, runtime=replace(s.runtime, memory=cut))
+
+
 def _passes(run: Run, s: Setup, w: Workload) -> Sequence[tuple[Number, Pass]]:
     """The passes of a run with their weights; a rate over a whole request counts its prefill and its steps."""
     before = _depth(run)
@@ -568,22 +593,6 @@ def _precision(s: Setup, w: Workload) -> Precision:
         return s.precision(w)
     except RoofsimError as error:
         raise Skip(str(error).split(";")[0]) from None
-
-
-_KINDS: Mapping[str, Kind] = {
-    "gemm": "gemm", "linear": "gemm", "moe": "gemm", "copy": "pointwise", "add": "pointwise"
-}  # fmt: skip
-
-
-def _kind(op: str) -> Kind:
-    """The kind of operator that a row about one operator covers."""
-    if op in _KINDS:
-        return _KINDS[op]
-    for word, kind in (("attention", "attention"), ("sdpa", "attention"), ("conv", "conv"), ("scan", "scan"),
-                       ("ssd", "scan"), ("norm", "norm")):  # fmt: skip
-        if word in op:
-            return kind  # type: ignore[return-value]
-    return "pointwise"
 
 
 def kinds_of(network: Architecture) -> frozenset[str]:

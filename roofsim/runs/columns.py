@@ -30,9 +30,14 @@ METRICS: Mapping[str, Metric] = MappingProxyType(
         "kernel_count": Metric("", 1, 1e9),
         "kv_tokens": Metric("", 1, 1e12),
         "tflops": Metric("TFLOP/s", 1e-6, 1e6),
+        "oom": Metric("", 1, 1),
+        "failed": Metric("", 1, 1),
     }
 )
 """Every metric by the name that it has in the schema; limits far outside of what machines do."""
+
+ENDS: Mapping[str, str] = MappingProxyType({"oom": "ran out of memory", "failed": "did not get through"})
+"""Metrics, of value 1, of a pass of which there is no figure, and how it ended."""
 
 _STEMS = {
     "latency_s": ("latency", "wall_time", "duration", "e2e_latency", "request_latency", "ttft",

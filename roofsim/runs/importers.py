@@ -122,6 +122,10 @@ def _from_json(path: str, text: str) -> Iterator[Run | Bad]:
     )
 
 
+TRUE = ("1", "true", "True")
+"""How llama.cpp's programs write what is so."""
+
+
 def _llama(rows: Any) -> Iterator[Run | Bad]:
     """Rows of llama-bench, and of llama-batched-bench."""
     for line, row in enumerate(rows, 2):
@@ -129,14 +133,17 @@ def _llama(rows: Any) -> Iterator[Run | Bad]:
         yield from batched_bench(told) if "t_pp" in row else llama_bench([told])
 
 
-def batched_bench(row: Mapping[str, Any]) -> Iterator[Run]:
+def batched_bench(row: Mapping[str, Any]) -> Iterator[Run | Bad]:
     """A row of llama-batched-bench: seconds of the prompts of all sequences, and of so many steps of all."""
+    if str(row.get("is_tg_separate", "0")) in TRUE:
+        yield Bad(row["line"], "sequences that generate one after another (-tgs) are no batch")
+        return
     batch, prompt, steps = (count(row, name, least=1) for name in ("pl", "pp", "tg"))
     common = {
         "line": row["line"], "device": _device(row.get("gpu_info")), "framework": "llama.cpp", "dtype": "f16",
-        "prompt": prompt, "metric": "latency_s", "note": "tool=llama-batched-bench",
+        "prompt": prompt, "metric": "latency_s", "note": f"tool=llama-batched-bench;n_ubatch={row.get('n_ubatch', '')}",
     }  # fmt: skip
-    read = 1 if str(row.get("is_pp_shared", "0")) in ("1", "true", "True") else batch
+    read = 1 if str(row.get("is_pp_shared", "0")) in TRUE else batch
     yield run(**common, phase="prefill", batch=read, context=0, value=number(row, "t_pp"))
     value = number(row, "t_tg") / steps
     yield run(**common, phase="decode", batch=batch, context=prompt, generated=steps, value=value)

@@ -35,9 +35,12 @@ def tables(text: str) -> Iterator[Row]:
     lines = text.splitlines()
     ends = [(i, match[1]) for i, line in enumerate(lines) if (match := re.match(r"build: \w+ \((\d+)\)", line))]
     head: list[str] = []
+    told: dict[str, str] = {}
     device, models, found = "", set[str](), list[dict[str, Any]]()
     for i, line in enumerate(lines):
         device = next((match[1].strip() for each in DEVICES if (match := re.search(each, line))), device)
+        if "n_kv_max = " in line:  # of llama-batched-bench, before its table
+            told = dict(re.findall(r"(\w+) = (-?\d+)", line))
         cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.lstrip().startswith("|") else []
         if TABLE.match(line):
             head = cells
@@ -45,7 +48,7 @@ def tables(text: str) -> Iterator[Row]:
             row = dict(zip(head, cells, strict=True))
             after = bisect_right(ends, (i, ""))
             build = ends[min(after, len(ends) - 1)][1] if ends else ""
-            found.append({"line": i + 1, "gpu_info": device, "build_number": build, **_fields(row)})
+            found.append({"line": i + 1, "gpu_info": device, "build_number": build, **told, **_fields(row)})
             models.add(found[-1].get("model_name", ""))
     for each in found:  # what is a single model's is left for the one who reads it to name
         yield each if len(models) > 1 else {**each, "model_name": ""}

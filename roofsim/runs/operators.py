@@ -13,7 +13,7 @@ from roofsim.foundation.errors import Unsupported
 from roofsim.foundation.schema import variant
 from roofsim.foundation.values import dataclass
 from roofsim.lowering import eager, fused, masked, recurrent, serving
-from roofsim.lowering.kernels import Kernel, Situation, piece
+from roofsim.lowering.kernels import JOINED, Kernel, Situation, piece
 from roofsim.lowering.step import common_tiles
 from roofsim.model.architecture import Architecture
 from roofsim.model.ffn.moe import Moe
@@ -83,12 +83,38 @@ class Sizes:
         return self._run.source.startswith("ai-dynamo/aiconfigurator")
 
     @property
+    def repeated(self) -> bool:
+        """Whether the figure is of calls on the same tensors, which find in the cache what the call before left there.
+
+        So `roofsim measure` times operators, and aiconfigurator state-space layers (`repeat_n` in collect_gdn.py).
+        """
+        alone = self._run.op.startswith(("gdn:", "kda:", "mamba2:")) and self.replayed
+        return alone or "timed" in self._notes or self._run.source.startswith("own measurement")
+
+    @property
     def held(self) -> int:
         """Tokens whose keys and values a decode step sees."""
         return self._run.context or self["l"]
 
 
 Builder = Callable[[Sizes, Precision, Runtime], tuple[Kernel, ...]]
+
+
+def kernels_of(op: str, z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    """The kernels of an operator; raises KeyError, ValueError or Unsupported for a note that does not say it."""
+    found = BUILDERS[op](z, p, r)
+    return tuple(map(_warm, found)) if z.repeated else found
+
+
+def _warm(k: Kernel) -> Kernel:
+    """A kernel that finds weights and states in the last-level cache as it does activations.
+
+    Attention of a step takes in keys no faster from there (sdpa_decode in data/h100_sxm_transformers_eager.csv).
+    """
+    c = k.cost
+    if k.like == "attention":
+        return k
+    return replace(k, cost=replace(c, weights=0, state=0, activations=c.activations + c.weights + c.state))
 
 
 def _fused(function: CostFunction, sizes: Mapping[str, Number]) -> tuple[Kernel, ...]:
@@ -176,6 +202,35 @@ def _pointwise(function: CostFunction, *, written_out: bool = False, weights: bo
     return build
 
 
+def _one_by_one(build: Builder, elements: Callable[[Sizes, Kernel, Precision], Number]) -> Builder:
+    """As sarathi's kernels do it, which were vLLM's of 2023: a block for each token, so many `elements` one by one.
+
+    Each is loaded by itself, of two bytes, from a place that is worked out for it (csrc/*.cu of
+    microsoft/sarathi-serve); Vidur times these.
+    """
+
+    def built(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+        (kernel,) = build(z, p, r)
+        return (replace(kernel, blocks=z["tokens"], indexed=elements(z, kernel, p)),)
+
+    return built
+
+
+def _results(z: Sizes, k: Kernel, p: Precision) -> Number:
+    """Results of a gated activation, for each of which two inputs are read."""
+    return k.cost.activations / p.activations / 3
+
+
+def _normed(z: Sizes, k: Kernel, p: Precision) -> Number:
+    """Elements of a norm."""
+    return k.cost.activations / p.activations / 2
+
+
+def _rotated(z: Sizes, k: Kernel, p: Precision) -> Number:
+    """Pairs that are rotated, whose places are found by plain divisions."""
+    return JOINED * k.cost.activations / p.activations / 2 / 2
+
+
 CONVOLVED = 1024
 """Tokens that a block of causal_conv1d's CUDA kernel takes at once: 128 threads with 8 elements each."""
 CONVOLUTION_STEPS = 3
@@ -183,28 +238,37 @@ CONVOLUTION_STEPS = 3
 
 
 def _convolution_in_cuda(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
-    """As causal_conv1d does it and TensorRT-LLM after it: a block for every channel of every sequence."""
-    (kernel,) = _convolution("prefill")(z, p, r)
+    """As causal_conv1d does it: a block for every channel of every sequence, whose tokens lie side by side."""
     steps = CONVOLUTION_STEPS * ceil(z.prompt / CONVOLVED)
+    kernel = fused.kernel(_convolved(z, p, z.prompt))
     return (replace(kernel, blocks=z.batch * _channels(z), steps=steps),)
 
 
-def _convolution(phase: Phase) -> Builder:
-    def build(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
-        sizes = {
-            "batch": z.batch,
-            "new": 1 if phase == "decode" else z.prompt,
-            "channels": _channels(z),
-            "width": z.get("d_conv", 4),
-            "bias": 1,
-            "weight_bytes": p.weights,
-            "act_bytes": p.activations,
-        }
-        kernel = fused.kernel(Operator("conv", conv.causal_conv1d, sizes))
-        # as in `runtimes.eager`: a prefill reads and writes across rows of time
-        return (kernel if phase == "decode" else replace(kernel, like="strided"),)
+def _convolution_in_tensorrt(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    """The same by TensorRT-LLM, which reads across rows of time."""
+    return tuple(replace(kernel, like="strided") for kernel in _convolution_in_cuda(z, p, r))
 
-    return build
+
+def _convolution_in_triton(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    """As vLLM does it."""
+    return (serving.convolution(_convolved(z, p, z.prompt), "prefill"),)
+
+
+def _convolution_step(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    return (serving.convolution(_convolved(z, p, 1), "decode"),)
+
+
+def _convolved(z: Sizes, p: Precision, new: int) -> Operator:
+    sizes = {
+        "batch": z.batch,
+        "new": new,
+        "channels": _channels(z),
+        "width": z.get("d_conv", 4),
+        "bias": 1,
+        "weight_bytes": p.weights,
+        "act_bytes": p.activations,
+    }
+    return Operator("conv", conv.causal_conv1d, sizes)
 
 
 def _channels(z: Sizes) -> int:
@@ -277,6 +341,12 @@ def _delta_rule(phase: Phase, *, channels: bool = False) -> Builder:
     return build
 
 
+def _chunks_in_flashinfer(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    """As vLLM calls FlashInfer's kernel, for keys that are normalised already (collect_gdn.py of aiconfigurator)."""
+    kernels = _served(_delta(z, p, z.prompt, channels=False), p, r, "prefill")
+    return tuple(kernel for kernel in kernels if kernel.name != "normalise")
+
+
 def _delta_in_triton(*, channels: bool) -> Builder:
     def build(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
         return recurrent.chunked_kernels(_delta(z, p, z.prompt, channels), channels)
@@ -317,6 +387,12 @@ def _of_model(role: Role, *, cut: bool = False) -> Builder:
     return build
 
 
+def _embedding(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
+    """One row from the cache, since LLMServingSim's prompts repeat one token (profiler/core/hooks/batch.py)."""
+    (kernel,) = _of_model(Role.EMBEDDING)(z, p, r)
+    return (replace(_warm(kernel), uses=2),)
+
+
 def _first_order(z: Sizes, p: Precision, r: Runtime) -> tuple[Kernel, ...]:
     """x ← a x + b of every channel: two inputs and a result."""
     elements = z.batch * z.prompt * z["channels"]
@@ -342,20 +418,20 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "silu_mul": _pointwise(pointwise.gated_activation, written_out=True),
         "rmsnorm_eager": _pointwise(pointwise.rms_norm, written_out=True, weights=True),
         "rmsnorm_fused": _pointwise(pointwise.rms_norm, weights=True),
-        "input_layernorm": _pointwise(pointwise.rms_norm, weights=True),
+        "input_layernorm": _one_by_one(_pointwise(pointwise.rms_norm, weights=True), _normed),
         "act_fn": _of_model(Role.GATE, cut=True),
-        "mlp_act": _of_model(Role.GATE, cut=True),
+        "mlp_act": _one_by_one(_of_model(Role.GATE, cut=True), _results),
         "rotary_emb": _of_model(Role.ROTARY, cut=True),
-        "attn_rope": _of_model(Role.ROTARY, cut=True),
-        "embedding": _of_model(Role.EMBEDDING),
+        "attn_rope": _one_by_one(_of_model(Role.ROTARY, cut=True), _rotated),
+        "embedding": _embedding,
         "layernorm": _of_model(Role.PART_NORM),
         "final_layernorm": _of_model(Role.NORM),
-        "causal_conv1d": _convolution("prefill"),
-        "mamba2:causal_conv1d_fn": _convolution_in_cuda,
-        "mamba2:causal_conv1d_update": _convolution("decode"),
+        "causal_conv1d": _convolution_in_cuda,
+        "mamba2:causal_conv1d_fn": _convolution_in_tensorrt,
+        "mamba2:causal_conv1d_update": _convolution_step,
         "mamba2:selective_state_update": _state_update,
         "gdn:chunk_gated_delta_rule": _delta_in_triton(channels=False),
-        "gdn:chunk_gated_delta_rule_flashinfer": _delta_rule("prefill"),
+        "gdn:chunk_gated_delta_rule_flashinfer": _chunks_in_flashinfer,
         "gdn:fused_recurrent_gated_delta_rule": _delta_rule("decode"),
         "gdn:fused_recurrent_gated_delta_rule_packed_decode": _delta_rule("decode"),
         "kda:chunk_kda_with_fused_gate": _delta_in_triton(channels=True),
@@ -363,8 +439,8 @@ BUILDERS: Mapping[str, Builder] = MappingProxyType(
         "kda:fused_recurrent_kda_packed_decode": _delta_rule("decode", channels=True),
         "linear_recurrence_scan": _first_order,
         "moe": _experts,
-        "gdn:causal_conv1d_fn": _convolution("prefill"),
-        "gdn:causal_conv1d_update": _convolution("decode"),
+        "gdn:causal_conv1d_fn": _convolution_in_triton,
+        "gdn:causal_conv1d_update": _convolution_step,
         "selective_scan": _selective_scan,
         "ssd_chunk_scan": _ssd_prefill,
         "mamba2:mamba_chunk_scan_combined": _ssd_prefill,

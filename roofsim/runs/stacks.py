@@ -12,13 +12,13 @@ from roofsim.runs.names import device_of, same_device
 from roofsim.runs.reading import Run
 from roofsim.specs.device import Device
 
-BACK_ENDS = (("cpu", "cpu"), ("metal", "metal"), ("vulkan", "vulkan"), ("(hip|rocm)", "hip"))
+BACK_ENDS = (("cpu", "cpu"), ("metal", "metal"), ("vulkan", "vulkan"), ("(hip|rocm)", "hip"), ("sycl", "sycl"))
 """Words for back ends of llama.cpp, and the runtimes that are named after them."""
 STACKS: Sequence[tuple[str, str]] = (
     (r"ik_llama", ""),
-    (r"llama\.?cpp.*b2\d\d\d\b.*metal", "llama.cpp-b2797-metal"),
+    (r"llama\.?cpp.*b(1[5-9]|2\d)\d\d\b.*metal", "llama.cpp-b2797-metal"),
     (r"llama\.?cpp.*b2\d\d\d\b.*cuda", "llama.cpp-b2824"),
-    (r"llama\.?cpp.*b4[0-7]\d\d\b.*cpu", "llama.cpp-b4384-cpu"),
+    (r"llama\.?cpp.*(b4[0-7]\d\d|2024)\b.*cpu", "llama.cpp-b4384-cpu"),
     *((rf"(llama\.?cpp|ggml|llama-bench).*\b{words}", f"llama.cpp-{name}") for words, name in BACK_ENDS),
     (r"llama\.?cpp|ggml|llama-bench", "llama.cpp"),
     (r"vllm", "vllm"),

@@ -64,8 +64,10 @@ class Jobs(dict[str, Job]):
 
     def add(self, s: Setup, p: Pass, dtype: str, part: str | None = None) -> str:
         """The key of a pass, or of the operators in it that a profiler's name sums."""
+        spread, chunk = s.runtime.parallel.expert_spread, s.runtime.memory.chunk  # which rows may state otherwise
         key = "|".join(
-            map(str, (s.device.id, s.architecture.id, s.runtime.id, s.split, p, dtype, part))
+            map(str, (s.device.id, s.architecture.id, s.runtime.id, chunk, spread and spread.value, s.split, p, dtype,
+                      part))
         )  # fmt: skip
         if key not in self:
             planned = 0 if part else plans(s.rank, s.runtime, s.device, p)

@@ -19,7 +19,7 @@ WrittenOut = Literal[
 
 
 class Multiplied(Spec):
-    """Kernels that multiply by a constant around a product: its `inputs`, its `results`, or `views` of them."""
+    """Kernels that multiply by a constant around an operator: its `inputs`, its `results`, or `views` of them."""
 
     inputs: Extra = 0
     results: Extra = 0
@@ -34,8 +34,9 @@ class Facts(Spec):
     layer and the normed input of a part; if it is not stated, nothing is held that is not needed. `once_kernels`,
     `layer_kernels` and `scan_kernels` count small kernels at the start of a pass, in each layer, and around a scan,
     `activation_kernels` those of an activation without a gate. `written_out` lists what takes many kernels where
-    others call one. `multipliers` are by the role of a product. `fp32_stream` keeps the residual stream in fp32,
-    `fp32_logits` copies the logits to it. `joins_rotary` joins rotated parts of heads with what is not rotated.
+    others call one. `multipliers` are by the role of an operator. `fp32_stream` keeps the residual stream in fp32,
+    `fp32_logits` copies the logits to it. `joins_gate` has one matrix for gate and up of MLPs that are described with
+    two, `joins_rotary` joins rotated parts of heads with what is not rotated.
     `always_masked` builds a mask wherever the runtime builds any; `drops_cache` returns no cache from a plain call;
     `whole_cache` keeps all keys and values of layers that see only a window of them, `fp32_state` recurrent states in
     fp32 where the runtime has them in the model's dtype.
@@ -52,6 +53,7 @@ class Facts(Spec):
     multipliers: Mapping[Role, Multiplied] = field(default_factory=dict)
     fp32_stream: bool = False
     fp32_logits: bool = False
+    joins_gate: bool = False
     joins_rotary: bool = False
     always_masked: bool = False
     drops_cache: bool = False

@@ -14,9 +14,13 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Name
 from roofsim.foundation.schema import Limit, Spec
 from roofsim.foundation.values import dataclass
-from roofsim.specs.calibration import Dataset, Scatter, most_alike
+from roofsim.ops.base import kind_named
+from roofsim.specs.calibration import PHASES, TIMES, Dataset, Scatter, most_alike
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
+
+OF_OPERATORS = "device_time_s"
+"""The metric under which the scatter of single operators stands, whichever of both times was measured."""
 
 
 class Typical(Spec):
@@ -32,7 +36,9 @@ class Typical(Spec):
 
 
 class LeftOut(Spec):
-    """Whole-model rows predicted from all other devices (`of: device`) or classes of runtimes (`of: runtime`).
+    """Rows predicted from all other devices (`of: device`) or classes of runtimes (`of: runtime`).
+
+    `phase` is that of whole models, or the kind of single operators.
 
     `bias` is the median relative error, `coverage` the share of measurements in their 95 % intervals, `width` the
     median of an interval's upper end over its lower; a device counts as the root of its rows.
@@ -50,9 +56,10 @@ class LeftOut(Spec):
 
 
 class Group(Spec):
-    """A class of devices (vendor and kind) with a class of runtimes (their lowering); empty for any.
+    """A class of devices (vendor and kind) with a class of runtimes (their back end, or lowering); empty for any.
 
-    `scatter` is what is left between whole-model predictions by these means and measurements.
+    `scatter` is what is left between predictions by these means and measurements, of whole models and of single
+    operators, whose kind is in the place of a phase.
     """
 
     devices: str = ""
@@ -83,7 +90,12 @@ class Priors:
     shown: float
 
     def scatter_of(self, metric: str, phase: str, host: bool = False) -> float:
-        """The scatter of a kind of figure in the nearest class that has such, or else alike ones; 0 if none has."""
+        """The scatter of a kind of figure in the nearest class that has such, or else alike ones; 0 if none has.
+
+        Single operators, which have their names for a phase, are known by their kinds, and by the time of the device.
+        """
+        if phase not in PHASES:
+            metric, phase = OF_OPERATORS if metric in TIMES else metric, kind_named(phase)
         same = (tuple(s for s in each if (s.metric, s.phase) == (metric, phase)) for each in self.scatter)
         found = (most_alike(each, metric, phase, host) for each in (*same, *self.scatter))
         return next((each.sigma for each in found if each), 0.0)
@@ -129,5 +141,5 @@ def device_class(device: Device) -> str:
 
 
 def runtime_class(runtime: Runtime | None) -> str:
-    """The class of a runtime: what turns operators into kernels."""
-    return runtime.lowering if runtime else ""
+    """The class of a runtime: what turns operators into kernels, or the back end whose kernels they are."""
+    return (runtime.back_end or runtime.lowering) if runtime else ""

@@ -201,6 +201,8 @@ class MatrixLibrary(Spec):
     """Rows of a tile: products of more compute whole tiles of as many."""
     dequantises_from: PositiveInt | None = None
     """Rows from which on a product copies quantised weights to fp16 first."""
+    expert_rows: PositiveInt = 8
+    """Tokens up to which ggml multiplies experts by vectors, a matrix for every token and each of its experts."""
     accumulates: Literal["fp32", "fp16"] = "fp32"
     """Dtype in which products in fp16 are summed up."""
     tiles: Literal["int8", "fp16"] = "int8"
@@ -280,6 +282,9 @@ class Runtime(Documented):
     """What turns operators into kernels, a module of `roofsim.lowering`: fused (each operator one kernel), eager
     (PyTorch, op by op), mamba_ssm (its own kernels for scans), ggml, ggml_cuda and ggml_cpu (llama.cpp), serving
     (vLLM)."""
+    back_end: Name | None = None
+    """Whose kernels the lowering's are, where it describes the graph of several back ends that have their own: what is
+    learnt of one says little of another."""
     runs_on: tuple[str, ...] = ()
     """Devices that its kernels are written for, by kind (cpu) or vendor and kind (Apple soc), all if empty: predictions
     for others say so."""

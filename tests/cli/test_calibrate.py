@@ -254,3 +254,14 @@ def test_figures_in_another_unit_are_noticed(runs, refused):
 def test_the_file_of_runs_is_never_the_output(runs, refused):
     runs.rename(runs.with_name("runs.yaml"))
     assert "never changed" in refused("calibrate runs.yaml -d h100-sxm -r transformers-5-eager -o runs.yaml")
+
+
+def test_what_a_table_does_not_state_is_said_beside_it(here, roofsim, refused):
+    head = "| model | size | params | backend | test | t/s |"
+    rows = [f"| llama 8B Q4_K - Medium | 4.58 GiB | 8.03 B | CUDA | {t} | {r} ± 1 |" for t, r in (
+        ("pp512", 8000), ("pp2048", 8200), ("tg128", 140), ("tg128 @ d4096", 130)
+    )]  # fmt: skip
+    (here / "bench.log").write_text("\n".join([head, *rows]), encoding="utf-8")
+    line = "calibrate bench.log -d rtx-4090 -r llama.cpp -o mine.yaml"
+    assert "say which with --model" in refused(line)
+    assert "fitted to 4 of 4 rows" in roofsim(f"{line} -m Llama-3.1-8B")

@@ -51,6 +51,18 @@ def test_what_is_measured_is_calibrated_with_and_validated(log, here, roofsim, d
     roofsim(f"calibrate my.csv {RUNS} -o fitted.yaml --quiet")
 
 
+def test_a_file_with_runs_that_failed_is_scored_and_fitted_to_without_them(log, here, roofsim, data, monkeypatch):
+    for how in ("failed@1024", "oom@4096"):
+        monkeypatch.setenv("FAKE_VLLM", how)
+        roofsim(f"{MEASURE} --prompts {'128,512,1k' if how.startswith('failed') else '2k,4k'}")
+    scored = data(f"validate my.csv {RUNS}")
+    assert {reason: n for reason, n in scored["skipped"].items() if reason.startswith("a run that")} == {
+        "a run that did not get through": 2, "a run that ran out of memory": 2
+    }  # fmt: skip
+    assert len([row for row in scored["rows"] if row["metric"] == "latency_s"]) == 6
+    assert "a run that ran out of memory" in roofsim(f"calibrate my.csv {RUNS} -o fitted.yaml --quiet")
+
+
 def test_the_cache_and_the_weights_are_what_the_log_says(log, here, roofsim):
     roofsim(f"{MEASURE} --prompts 128")
     held = {row["metric"]: (float(row["value"]), row["note"]) for row in rows(here)}

@@ -101,10 +101,14 @@ def test_tokens_are_quantised_before_they_go_to_experts_and_afterwards_row_by_ro
         "experts_down": after_quantising("fp8", rows * 3, replace(last, **tiles)),
     }
     check(network(MOE), runtime("vllm", host=UNPADDED), quantised("fp8"), expected)
-    gathered = each("strided", rows * D, ACT, ACT)
+    moved, filled = each("stream", rows * D, ACT, ACT), each("strided", rows * D, ACT, ACT, indexed=1)
+    halves = [each("stream", rows * 6, ACT, ACT), each("strided", rows * 6, ACT, ACT, indexed=1)]
     eager = {
-        "experts_up": Expected([gathered, quantise("fp8", rows * D), first], rows * D),
-        "experts_down": after_quantising("fp8", rows * 3, last),
+        "experts_up": Expected(
+            [tiny(), tiny(4), tiny(7), tiny(2), moved, filled, tiny(), quantise("fp8", rows * D), first, *halves],
+            rows * D,
+        ),
+        "experts_down": Expected([tiny(), quantise("fp8", rows * 3), last, moved, filled], rows * 3),
     }
     check(network(MOE), runtime("transformers-5-eager"), quantised("fp8"), eager)
     # weights of experts are unpacked inside their products

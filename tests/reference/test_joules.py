@@ -135,6 +135,7 @@ def test_what_the_last_level_cache_serves_is_no_traffic() -> None:
     (Terms(fixed=4, compute=2, memory=3, least=10), 6),
     (Terms(fixed=4, compute=2, memory=3, most=6), 2),
     (Terms(fixed=4, compute=2, memory=3, most=1), 0),
+    (Terms(fixed=4, compute=2, memory=3, most=6, busy=1.5), 1.5),
 ])  # fmt: skip
 def test_units_are_at_work_beyond_the_fixed_time(t: Terms, seconds: float) -> None:
     assert t.working == seconds

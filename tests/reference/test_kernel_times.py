@@ -209,8 +209,12 @@ def test_results_of_tiles_that_were_cut_are_added_up(tiles: int, moved: int) -> 
 
 def test_what_others_read_at_the_same_time_comes_from_the_cache() -> None:
     # at four times the speed, while memory moves what is read once
-    assert terms(kernel("attention", again=3 * MOVED), M).memory == pytest.approx(STREAMED)
-    assert terms(kernel("attention", again=7 * MOVED), M).memory == pytest.approx(2 * STREAMED)
+    slow = replace(M, clock=1 / 64)  # four units take a byte of it each, less than memory has
+    assert terms(kernel("attention", again=3 * MOVED), slow).memory == pytest.approx(STREAMED)
+    assert terms(kernel("attention", again=7 * MOVED), slow).memory == pytest.approx(2 * STREAMED)
+    # or at 64 bytes for each unit and clock, in all 768 where memory has a peak of 10
+    assert terms(kernel("attention", again=75.8 * MOVED), M).memory == pytest.approx(STREAMED)
+    assert terms(kernel("attention", again=152.6 * MOVED), M).memory == pytest.approx(2 * STREAMED)
 
 
 @pytest.mark.parametrize(
@@ -268,6 +272,12 @@ def test_loops_without_vectors_are_no_faster_than_those_with() -> None:
 )  # fmt: skip
 def test_the_cache_serves_its_share_of_the_activations_at_its_speed(cost: Cost, moved: float) -> None:
     assert traffic(cost, M) == pytest.approx(moved)
+
+
+def test_what_is_written_where_it_was_read_needs_half_of_the_cache() -> None:
+    cost = Cost(activations=60)  # 30 bytes, of which 25 are in the cache: 50 of those that are moved
+    assert traffic(cost, M, 2) == pytest.approx(50 / 4 + 10)
+    assert terms(kernel("stream", cost, uses=2), M).memory == pytest.approx((50 / 4 + 10) / 5)
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,11 @@ def test_a_rotation_is_two_products_a_negated_half_joined_and_a_sum_for_queries_
     joined = each("strided", half, ACT, ACT, count=2, indexed=5 / 3)
     check(
         network(GQA, family="phi3"), runtime(NEW), PREFILL,
-        {"rotary": Expected([*rotated, joined], temporary=2 * half * ACT)},
+        {
+            "rotary": Expected([*rotated, joined], temporary=2 * half * ACT),
+            # four heads of width three are put side by side again
+            "attention": [tiled(4), each("strided", TOKENS * 12, ACT, ACT, indexed=3 / 4), tiny()],
+        },
     )  # fmt: skip
 
 
@@ -153,7 +157,8 @@ def test_what_a_window_or_chunk_no_longer_holds_is_neither_joined_nor_repeated(l
 
 def test_attention_is_one_kernel_and_in_a_step_a_sum_of_splits() -> None:
     model = network(GQA)
-    check(model, runtime(NEW), PREFILL, {"attention": [tiled(4)]})
+    check(model, runtime(NEW), PREFILL, {"attention": [tiled(4), tiny()]})  # what cuDNN counts in is cleared
+    check(model, runtime(NEW, attention={"plans": False}), PREFILL, {"attention": [tiled(4)]})
     check(model, runtime(NEW), STEP, {"attention": [of_a_token(4, 2), tiny()]})
     unsplit = runtime(NEW, attention={"splits_decode": False})
     check(model, unsplit, STEP, {"attention": [of_a_token(4, 2)]})
@@ -649,17 +654,17 @@ def test_falcon_h1_multiplies_by_constants_around_its_projections() -> None:
     check(model, runtime(NEW), PREFILL, expected)
 
 
-def test_falcon_h1_prepares_steps_outside_of_its_scan_and_returns_no_cache_unless_given_one() -> None:
+def test_falcon_h1_returns_no_cache_unless_given_one() -> None:
     model = network(FALCON, family="falcon_h1")
     kernels = [*lone_group(chunked_scan(3)[0])]
     side = chunked_scan(3)[1] * (FP32 + ACT)
     prefill = {
-        "ssm.scan": Expected([tiny(3), *kernels, tiny(2)], temporary=side),
+        "ssm.scan": Expected([tiny(3), *kernels], temporary=side),
         "ssm.conv": [Own("strided")],
         "norm_1": rms_norm(EVERY),
     }
     check(model, runtime(OLD), PREFILL, prefill)
-    handed = {"ssm.scan": Expected([tiny(3), *kernels, tiny(2), tiny(2)], temporary=side)}
+    handed = {"ssm.scan": Expected([tiny(3), *kernels, tiny(2)], temporary=side)}
     check(model, runtime(NEW), PREFILL, handed | {"ssm.conv": [Own("strided"), tiny(2)]})
     step = {"norm_1": Expected([*rms_norm(STEPS).launches, tiny(2)], temporary=2 * FP32 * STEPS)}
     check(model, runtime(OLD), STEP, step | {"ssm.scan": [tiny(3), Own("stream", triton=True)]})
@@ -682,25 +687,83 @@ EXPERTS = {"kind": "moe", "experts": 4, "top_k": 2, "width": 3}
 ROWS = 2 * TOKENS
 
 
-def test_experts_are_one_grouped_product_on_sorted_tokens() -> None:
-    gathered = each("strided", ROWS * 10, ACT, ACT)
+def filled(elements: float) -> Launch:
+    """Nought where a mask of rows says so: two bytes of an element move, found by index."""
+    return each("strided", elements, ACT, ACT, indexed=1)
+
+
+@pytest.mark.parametrize(("tokens", "at_once"), [(TOKENS, True), (2048, True), (2049, False)])
+def test_experts_are_one_grouped_product_on_sorted_tokens(tokens: int, at_once: bool) -> None:
+    """Two choices of a token: up to 4,096 are sorted by one block, more by each of eight bytes, of which there are two
+    whole numbers each read and written."""
+    rows = 2 * tokens
+    sort = [tiny(4)] if at_once else [each("stream", rows, 16, 16, count=8), tiny(13)]
     expected = {
-        "route": [tiny(5), tiny(7)],
-        "experts_up": [gathered, product(10)],
-        "experts_down": [product(3)],
+        "route": [tiny(4), tiny()],
+        "experts_up": [
+            tiny(), *sort, tiny(7), tiny(2), each("stream", rows * 10, ACT, ACT), filled(rows * 10),
+            tiny(), product(10), each("stream", rows * 6, ACT, ACT), filled(rows * 6),
+        ],
+        "experts_act": [
+            each("strided", rows * 3, ACT, ACT, flops=5, indexed=1), each("strided", rows * 3, 2 * ACT, ACT, indexed=1)
+        ],
+        "experts_down": [tiny(), product(3), each("stream", rows * 10, ACT, ACT), filled(rows * 10)],
         "combine": [
-            each("strided", ROWS * 10, ACT, ACT), tiny(3), each("strided", ROWS * 10, ACT, ACT),
-            each("strided", ROWS * 10, ACT, 0),
+            each("strided", rows * 10, ACT, ACT, indexed=1), tiny(2), each("stream", rows * 10, ACT, ACT),
+            each("strided", rows * 10, ACT, 0),
         ],
     }  # fmt: skip
-    check(network(EXPERTS), runtime(NEW), PREFILL, expected)
+    check(network(EXPERTS), runtime(NEW), PREFILL if tokens == TOKENS else Pass(1, tokens, 0, PRECISION), expected)
+
+
+@pytest.mark.parametrize(("tokens", "kernels", "calls"), [(1, 5 + 20 + 2 + 4 + 5, 27), (4096, 5 + 37 + 2 + 4 + 5, 27)])
+def test_python_calls_a_library_once_whatever_that_launches(tokens: int, kernels: int, calls: int) -> None:
+    """To fp32, the best, softmax, back; sort, divide, two gathers, whole numbers, counts, sums, two comparisons, fill,
+    product, copy, fill; activation, product; product, copy, fill; weight, range, place, gather, sum: 27 calls.
+
+    Beside them the best are put in order, a sort makes 4 or 21 more kernels, counts, sums and products one each.
+    """
+    rows = lower(network(EXPERTS), runtime(NEW), Pass(1, tokens, 0, PRECISION))
+    experts = ("route", "experts_up", "experts_act", "experts_down", "combine")
+    found = [k for row in rows for o, lowered in row if o.name in experts for k in lowered.kernels]
+    assert sum(k.count for k in found) == kernels
+    assert sum(k.count * (1 - k.replayed) for k in found) == calls
+
+
+@pytest.mark.parametrize(("p", "name", "of"), [(PREFILL, "attention", 1), (STEP, "attention", 1), (STEP, "o_proj", 1)])
+def test_what_cudnn_and_cublas_launch_beside_a_kernel_comes_with_its_call(p: Pass, name: str, of: int) -> None:
+    stack = runtime(NEW, matrix_library={"splits_from": 12})
+    found = [
+        k for row in lower(network(GQA), stack, p) for o, lowered in row if o.name == name for k in lowered.kernels
+    ]
+    assert [k.replayed for k in found if k.count] == [0, *[1] * of]
+
+
+def test_granite_multiplies_what_is_added_and_has_one_matrix_for_gate_and_up() -> None:
+    """Four kernels for the shared MLP where others launch five; a buffer is cleared for both halves together."""
+    model = network(EXPERTS | {"shared_width": 4}, family="granitemoehybrid")
+    stack = runtime(NEW, matrix_library={"clears_from": 8 * TOKENS})
+    joined = Own("gemm", fill=20, joined=True)
+    expected = {
+        "embedding": [Own("stream"), each("stream", EVERY, ACT, ACT), tiny(2)],
+        "shared_gate_proj": [product(10), tiny()],
+        "shared_up_proj": [joined],
+        "shared_act": [
+            each("strided", TOKENS * 4, ACT, ACT, flops=5, indexed=1),
+            each("strided", TOKENS * 4, 2 * ACT, ACT, indexed=1),
+        ],
+        "residual_1": [Own("stream"), each("stream", EVERY, ACT, ACT)],
+    }  # fmt: skip
+    check(model, stack, PREFILL, expected)
+    fewer = runtime(NEW, matrix_library={"clears_from": 8 * TOKENS + 1})
+    check(model, fewer, PREFILL, {"shared_gate_proj": [product(10)], "shared_up_proj": [joined]})
 
 
 def test_experts_in_a_loop_are_launched_one_by_one_as_far_as_any_token_chose_them() -> None:
     touched = 4 * (1 - (1 / 2) ** 6)  # each of six tokens leaves half of the experts
     rows = ROWS / touched * 10
     expected = {
-        "route": [tiny(5), tiny(4)],
+        "route": [tiny(4), tiny(), tiny(4)],
         "experts_up": [
             tiny(touched), each("strided", rows, ACT, ACT, count=touched),
             Own("gemm", fill=20, part=1 / touched, count=touched),

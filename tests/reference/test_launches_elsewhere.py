@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from math import ceil
+from math import ceil, log
 from typing import Any
 
 import numpy as np
@@ -54,13 +54,14 @@ def product(d_in: int) -> Own:
 
 def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
     stack = runtime("vllm", host={"captured": None})
-    added = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT)  # stream and branch in, both out
+    # stream and branch in, both out in their places
+    added = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT, uses=2)
     expected = {
         "norm_1": [added],
         "q_proj": [product(10)],
         "k_proj": [Own("gemm", joined=True)],
         "v_proj": [Own("gemm", joined=True)],
-        "rotary": [Own("stream")],
+        "rotary": [Own("stream", uses=2)],
         "cache_append": [Own("stream")],
         "attention": [tiled(4)],
         "o_proj": [product(12)],
@@ -71,9 +72,13 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
         "down_proj": [product(6)],
         "residual_2": [],
         "final_norm": [added],
-        "embedding": [Own("stream")],
+        # six rows, one after the other, of columns that one block takes
+        "embedding": [Own("stream", blocks=1, waits=2 * 6)],
     }
     check(network(GQA, GATED), stack, PREFILL, expected)
+    for new, rows in (8, 1), (9, 18):  # from 17 on each has a block of its own
+        looked_up = Own("stream", blocks=rows * 2, waits=2 * 16 if rows == 1 else 2)
+        check(network(GQA, d_model=129), stack, Pass(2, new, 0, PRECISION), {"embedding": [looked_up]})
     step = {"attention": [of_a_token(4, 2), tiny()], "q_proj": [product(10)]}
     check(network(GQA, GATED), stack, STEP, step)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
@@ -99,12 +104,12 @@ def test_a_serving_engine_takes_the_best_of_the_scores_in_fp32() -> None:
 
 def test_a_serving_engine_pads_tokens_to_those_of_a_graph_but_no_sequence() -> None:
     stack, padded = runtime("vllm"), 8 * D  # two sequences of three tokens
-    added = Launch("stream", vector=5 * padded, activations=4 * padded * ACT)
+    added = Launch("stream", vector=5 * padded, activations=4 * padded * ACT, uses=2)
     check(network(GQA, GATED), stack, PREFILL, {"norm_1": [added], "final_norm": [added]})
     kept = {"attention": [Launch("attention", **attended(3, 4))], "cache_append": [Launch("stream", **appended(6))]}
     check(network(GQA, GATED), stack, PREFILL, kept)
     # more than the largest graph: as they are
-    beyond = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT)
+    beyond = Launch("stream", vector=5 * EVERY, activations=4 * EVERY * ACT, uses=2)
     check(network(GQA, GATED), runtime("vllm", host={"captured": 5}), PREFILL, {"norm_1": [beyond]})
     check(network(GQA, GATED), runtime("vllm", host={"captured": 6}), PREFILL, {"norm_1": [added]})
 
@@ -377,10 +382,15 @@ def launched(stack: Runtime, p: Pass, *parts: Any) -> set[str]:
 @pytest.mark.parametrize("new", [1, 3])
 def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
     stack, p = runtime("vllm"), Pass(2, new, 4, PRECISION)
-    conv = {"conv": [Own("stream", triton=True)]}
+
+    # blocks of up to eight tokens, of which both sequences have a few, in pairs of channels: x, B and C, or x alone
+    def conv(channels: int) -> dict[str, Any]:
+        return {"conv": [Own("stream", blocks=2, indexed=2 * new * channels / 2, waits=4 + new, triton=True)]}
+
+    stepped = {"conv": [Own("stream", uses=2, triton=True)]}
     gated = {"ssm_gate": [Own("stream", triton=True)]}
-    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]} | conv | gated)
-    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]} | conv | gated)
+    check(network(SSM, family="mamba2"), stack, p, {"scan": [tiny(), *chunked_scan(new)[0]]} | conv(32) | gated)
+    check(network(SSM, family="mamba2"), stack, STEP, {"scan": [Own("stream", triton=True)]} | stepped | gated)
     # of 2 x new tokens the inputs, steps and gates of 6 channels go to rows, B and C of 4 states; D and a bias to fp32
     rows = [
         tiny(2),
@@ -388,8 +398,11 @@ def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
         each("transpose", 2 * new * 4, ACT, ACT, count=2),
     ]
     out = {"out_proj": [product(6), each("stream", (8 if new == 3 else 2) * D, ACT, ACT)]}  # six are padded to eight
-    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [*rows, Own("scan")]} | conv | out)
-    check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [tiny(1), Own("stream", triton=True)]})
+    check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [*rows, Own("scan")]} | conv(6) | out)
+    check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [tiny(1), Own("stream", triton=True)]} | stepped)
+    wide, longer = network(SELECTIVE | {"d_inner": 257}, family="mamba"), Pass(2, 9, 0, PRECISION)
+    halves = [Own("stream", blocks=2 * 2 * 2, indexed=2 * 9 * 257 / 2, waits=4 + 8, triton=True)]
+    check(wide, stack, longer, {"conv": halves})
 
 
 def test_a_serving_engine_joins_and_copies_the_result_of_a_short_convolution() -> None:
@@ -693,13 +706,12 @@ def test_llama_cpp_scans_up_to_128_tokens_one_after_the_other(new: int) -> None:
     scan = Launch(
         "scan", vector=9 * tokens * 12 * 5, activations=tokens * (2 * 12 + 2 * 2 * 5 + 4) * FP32, state=2 * state,
         blocks=2 * 12 / 4,  # a warp for each row of the state, four in a block
+        waits=3 * new,  # Δ, then x, B and C; half as long again for the arithmetic
     )  # fmt: skip
     model, stack = network(SSM, family="mamba2"), runtime("llama.cpp")
     kept = Launch("stream", state=2 * state)
     summed = each("strided", tokens * 12, 2 * FP32, FP32)
     check(model, stack, p, {"scan": [replace(step, count=2), scan, kept, skip, summed]})
-    found = next(k for row in lower(model, stack, p) for _, each in row for k in each.kernels if k.like == "scan")
-    assert found.waits == 3 * new  # Δ, then x, B and C; half as long again for the arithmetic
 
 
 def test_llama_cpp_scans_more_tokens_in_chunks_with_four_products_for_each_sequence() -> None:
@@ -746,16 +758,16 @@ def test_llama_cpp_begins_a_chunk_every_256_tokens(new: int, chunks: int) -> Non
 def test_llama_cpp_scans_token_after_token_where_every_channel_has_decays_of_its_own(heads: int) -> None:
     elements, state = TOKENS * 6, 2 * 6 * 4 * FP32
     model, stack = network(SELECTIVE | {"mamba_heads": heads}, family="mamba"), runtime("llama.cpp")
-    own, found = next((o.cost, each) for row in lower(model, stack, PREFILL) for o, each in row if o.name == "scan")
+    own = next(o.cost for row in lower(model, stack, PREFILL) for o, _ in row if o.name == "scan")
     scan = Launch(
         "scan", vector=own.vector, weights=own.weights, activations=(3 * elements + 2 * TOKENS * heads * 4) * FP32,
         state=2 * state, blocks=2 * 6 / 128,  # 128 channels in a block
+        waits=4.5 * 3,  # B and C, Δ, x; half as long again
     )  # fmt: skip
     once, summed = each("strided", elements, FP32, FP32), each("strided", elements, 2 * FP32, FP32)
     gate = each("stream", elements, 2 * FP32, FP32, flops=5)
     kept = Launch("stream", state=2 * state)
     check(model, stack, PREFILL, {"scan": [once, scan, kept, once, summed, once, gate]})
-    assert found.kernels[1].waits == 4.5 * 3  # B and C, Δ, x; half as long again
 
 
 @pytest.mark.parametrize("new", [1, 3])
@@ -766,14 +778,12 @@ def test_llama_cpp_takes_the_delta_rule_token_after_token(new: int) -> None:
     scan = Launch(
         "scan", vector=7 * tokens * 4 * 3 * 5, activations=tokens * (2 * 2 * 3 + 4 * (2 * 5 + 2)) * FP32,
         state=2 * state, blocks=2 * 4 * 5 / 4,  # a warp for each value of a head, four in a block
+        waits=1.5 * new,
     )  # fmt: skip
     check(model, stack, replace(PREFILL, new=new), {"scan": [
         each("strided", tokens * 4, FP32, FP32, count=4), each("stream", tokens * 2 * 3, FP32, FP32, flops=3, count=2),
         moved, scan, moved,
     ]})  # fmt: skip
-    (found,) = (k for row in lower(model, stack, replace(PREFILL, new=new)) for o, low in row for k in low.kernels
-                if k.like == "scan")  # fmt: skip
-    assert found.waits == 1.5 * new
 
 
 def test_llama_cpp_takes_the_gate_of_a_scan_out_of_the_product_and_norms_with_a_weight() -> None:
@@ -835,10 +845,11 @@ def test_a_piece_of_one_prompt_scores_all_its_keys_on_llama_cpp() -> None:
     assert list(found) == ["attention", "sum of parts"]
     assert (found["attention"].blocks, found["attention"].rows, found["attention"].spread) == (2, 6, 1)
     assert found["attention"].padding == pytest.approx(64 / 6 * 7 / 6)
-    # of 300 tokens the last sees all 300, in the mean they see 150.5; within a window of 20, those 19 before it as well
+    # of 300 tokens the last sees all 300, in the mean they see 150.5; a window of 20 has room for a piece of 512 beside
+    # it, in multiples of 256 cells: 768, of which 350 are in use
     assert attention_of(network(GQA), Pass(1, 300, 0, HALF), None)["attention"].padding == pytest.approx(300 / 150.5)
     windowed = attention_of(network(GQA | {"window": 20}), Pass(1, 300, 50, HALF), None)
-    assert windowed["attention"].padding == pytest.approx(319 / 20)
+    assert windowed["attention"].padding == pytest.approx(350 / 20)
 
 
 @pytest.mark.parametrize(
@@ -989,8 +1000,11 @@ def test_a_serving_engine_normalises_before_a_delta_rule_whose_heads_go_through_
     model, keys = network(DELTA, family="qwen3_5"), TOKENS * 2 * 3
     normalised = each("stream", keys, ACT, ACT, flops=3, count=2)  # queries and keys
     rule = Own("delta", blocks=2 * 4, padding=4 / 3)
+    step = Own("stream", blocks=2 * 4, waits=3, uses=2, triton=True)
     check(model, runtime("vllm"), PREFILL, {"scan": [tiny(8), normalised, tiny(), rule]})
-    check(model, runtime("vllm"), STEP, {"scan": [tiny(3), Own("stream", blocks=2 * 4, triton=True)]})
+    check(model, runtime("vllm"), STEP, {"scan": [tiny(3), step]})
+    wide = network(DELTA | {"value_dim": 33})  # 32 values for a block
+    check(wide, runtime("vllm"), STEP, {"scan": [replace(step, blocks=2 * 4 * 2)]})
     check(network(DELTA), runtime("vllm"), PREFILL, {"scan": [normalised, tiny(), rule]})
     check(model, runtime("ideal"), STEP, {"scan": [Own("delta", blocks=2 * 4)]})
     check(model, runtime("ideal"), Pass(2, 8, 0, PRECISION), {"scan": [Own("delta", blocks=2 * 4)]})
@@ -1041,6 +1055,27 @@ def parts_of_experts(rows: int, like: str, d_in: int, d_out: int, weights: float
     )
 
 
+def touched_unevenly(rows: int) -> float:
+    """Of four experts, two for a token, which are chosen as often as 1.28 of the mean lets them, by a gamma law."""
+    mean = rows * log(2)  # -ln(1 - 2/4) for each
+    return max(4 * (1 - (1 + 1.28**2 * mean) ** (-1 / 1.28**2)), 2)
+
+
+@pytest.mark.parametrize(("rows", "touched"), [(1, 2), (2, 2.0596), (8, 3.024), (100, 3.7785)])
+def test_experts_of_llama_cpp_are_chosen_unevenly(rows: int, touched: float) -> None:
+    assert touched_unevenly(rows) == pytest.approx(touched, abs=1e-4)
+    wide = 2 if rows > 8 else 1 / 2
+    found = [k.cost.weights for row in lower(network(MOE), runtime("llama.cpp"), pass_of(rows, wide))
+             for o, low in row for k in low.kernels if o.name == "experts_down" and k.cost.weights]  # fmt: skip
+    assert found == pytest.approx([touched_unevenly(rows) * 30 * wide])
+    # without a spread each is chosen as often
+    even = library.runtime("llama.cpp")
+    even = replace(even, parallel=replace(even.parallel, expert_spread=None))
+    found = [k.cost.weights for row in lower(network(MOE), even, pass_of(rows, wide))
+             for o, low in row for k in low.kernels if o.name == "experts_down" and k.cost.weights]  # fmt: skip
+    assert found == pytest.approx([4 * (1 - 0.5**rows) * 30 * wide])
+
+
 def test_llama_cpp_multiplies_few_tokens_by_a_matrix_of_every_expert_that_they_chose() -> None:
     def to_blocks(rows: int, width: int, times: int = 1) -> Launch:
         return each("stream", rows * width, FP32, 36 / 32, flops=3, count=times)
@@ -1053,25 +1088,31 @@ def test_llama_cpp_multiplies_few_tokens_by_a_matrix_of_every_expert_that_they_c
         "experts_down": [to_blocks(2, 3), parts_of_experts(2, "packed_product", 3, 10, 2 * 30 / 2, 1)],
     }  # fmt: skip
     check(network(MOE), runtime("llama.cpp"), pass_of(1, 1 / 2), one)
+    # each is read from memory once, and from the cache for every further token that chose it
+    read = touched_unevenly(8) * 30 / 2
     eight = {
-        "experts_up": [to_blocks(8, 10, 2), parts_of_experts(16, "packed_product", 10, 3, 16 * 30 / 2, 2)],
+        "experts_up": [to_blocks(8, 10, 2), parts_of_experts(16, "packed_product", 10, 3, read, 2)],
         "experts_act": [each("stream", 16 * 3, 2 * FP32, FP32, flops=5)],
-        "experts_down": [to_blocks(16, 3), parts_of_experts(16, "packed_product", 3, 10, 16 * 30 / 2, 1)],
+        "experts_down": [to_blocks(16, 3), parts_of_experts(16, "packed_product", 3, 10, read, 1)],
     }
     check(network(MOE), runtime("llama.cpp"), pass_of(8, 1 / 2), eight)
-    two = [to_blocks(2, 10, 2), parts_of_experts(4, "packed_product", 10, 3, 4 * 30 / 2, 2)]
+    again = [k.again for row in lower(network(MOE), runtime("llama.cpp"), pass_of(8, 1 / 2)) for o, low in row
+             for k in low.kernels if k.like == "packed_product" and "experts" in o.name]  # fmt: skip
+    assert again == pytest.approx([16 * 30 / 2 - read] * 2)
+    two = [to_blocks(2, 10, 2), parts_of_experts(4, "packed_product", 10, 3, touched_unevenly(2) * 30 / 2, 2)]
     check(network(MOE), runtime("llama.cpp"), pass_of(2, 1 / 2), {"experts_up": two})
 
 
 @pytest.mark.parametrize(
     ("rows", "columns", "across"),
     # three rows of weights fill no tile; experts with fewer rows have one tile, others half of one too many
-    [(9, 16, 1), (20, 32, 1), (100, 128, 1), (200, 128, 100 / 128 + 1 / 2), (256, 128, 128 / 128 + 1 / 2)],
+    [(9, 16, 1), (20, 32, 1), (100, 128, 1), (200, 128, 3), (256, 128, 4)],
 )
 def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(
     rows: int, columns: int, across: float
 ) -> None:
-    touched = 4 * (1 - 0.5**rows)
+    touched = touched_unevenly(rows)
+    across = 2 * rows / touched / 128 + 1 / 2 if across > 1 else 1
     read = touched * 30 / 2
     launches = [
         each("stream", rows * 10, FP32, 36 / 32, flops=3, count=2), tiny(2),
@@ -1090,7 +1131,7 @@ def test_llama_cpp_sorts_more_tokens_by_expert_each_with_tiles_of_its_own(
     ("width", "rows", "looped"), [(3, 16, 0), (3, 17, 0), (3, 512, 0), (3, 513, 1), (1025, 128, 0), (1025, 129, 1)]
 )
 def test_llama_cpp_takes_experts_in_fp16_together_or_one_after_the_other(width: int, rows: int, looped: int) -> None:
-    touched, chosen = 4 * (1 - 0.5**rows), 2 * rows
+    touched, chosen = touched_unevenly(rows), 2 * rows
     product_ = parts_of_experts(chosen, "row_product", 10, width, touched * 10 * width * 2, 2)
     across = max(chosen / touched / 16 + 1 / 2, 1)  # tiles of 16 rows, the last of several half full
     by_tiles = replace(product_, blocks=touched * across * width / 32)
@@ -1130,15 +1171,29 @@ def test_llama_cpp_reads_the_projections_of_mamba_1_for_every_sequence_of_a_step
     check(network(SSM, family="mamba2"), runtime("llama.cpp"), step, {"in_proj": [halves[0], own, halves[1]]})
 
 
-@pytest.mark.parametrize("name", ["llama.cpp-metal", "llama.cpp-vulkan"])
-def test_other_back_ends_unpack_to_fp16_in_their_tiles_and_convert_nothing(name: str) -> None:
+def in_tiles(launch: Launch, work: float | None) -> Launch:
+    """A product that takes the time of whole tiles, if the back end has such."""
+    return replace(launch, whole=work)
+
+
+# Metal has tiles of 32 rows (mul_mm.metal), and takes experts by vectors up to 31 tokens
+@pytest.mark.parametrize(("name", "tile", "few_tokens"), [("llama.cpp-metal", 32, 31), ("llama.cpp-vulkan", None, 8)])
+def test_other_back_ends_unpack_to_fp16_in_their_tiles_and_convert_nothing(
+    name: str, tile: int | None, few_tokens: int
+) -> None:
     stack = runtime(name)
+
+    def tiled(rows: int, weights: float, tiles: int) -> Launch:
+        return in_tiles(multiplied("gemm", rows, 10, 6, weights, 20), tile and 2 * 60 * tile * tiles)
+
     expected: dict[tuple[int, float], list[Launch]] = {
         (1, 1 / 2): [multiplied("packed_product", 1, 10, 6, 1 / 2)],
         (8, 1 / 2): [multiplied("packed_product", 8, 10, 6, 1 / 2)],
-        (9, 1 / 2): [multiplied("gemm", 9, 10, 6, 1 / 2, 20)],
-        (16, 2): [multiplied("row_product", 16, 10, 6, 2)],
-        (17, 2): [multiplied("gemm", 17, 10, 6, 2, 20)],
+        (9, 1 / 2): [tiled(9, 1 / 2, 1)],
+        (33, 1 / 2): [tiled(33, 1 / 2, 2)],
+        (8, 2): [multiplied("row_product", 8, 10, 6, 2)],
+        (9, 2): [tiled(9, 2, 1)],
+        (64, 2): [tiled(64, 2, 2)],
     }
     for (rows, weights), launches in expected.items():
         check(network(MLP), stack, pass_of(rows, weights), {"up_proj": launches})
@@ -1150,14 +1205,36 @@ def test_other_back_ends_unpack_to_fp16_in_their_tiles_and_convert_nothing(name:
     )
     (few,) = (k for k in kernels_of(stack, pass_of(3, 1 / 2), "up_proj") if k.count)
     assert [shown(each) for each in few.instead] == [multiplied("gemm", 3, 10, 6, 1 / 2, 20)]
-    touched = 4 * (1 - 0.5**600)
+    assert few.instead[0].whole == (tile and 2 * 60 * tile)
+    # 600 ln 2 choices of an expert on average, with a deviation of 1.28 of that
+    touched = 4 * (1 - (1 + 1.28**2 * 600 * log(2)) ** (-1 / 1.28**2))
     together = replace(parts_of_experts(1200, "gemm", 10, 3, touched * 30 / 2, 2), fill=20)
+    # 1,200 rows of as many experts as any token chose, whose last tile is half full
+    together = in_tiles(together, tile and 2 * 30 * touched * tile * (1200 / touched / tile + 1 / 2))
     check(network(MOE), stack, pass_of(600, 1 / 2), {"experts_up": [tiny(2), together]})
     halves = parts_of_experts(1200, "row_product", 10, 3, touched * 60, 2)
     check(network(MOE), stack, pass_of(600, 2), {"experts_up": [tiny(2), halves]})
     (found,) = (k for row in lower(network(MOE), stack, pass_of(600, 1 / 2)) for o, low in row for k in low.kernels
                 if o.name == "experts_up" and k.like == "gemm")  # fmt: skip
     assert found.unit == "fp16"
+    for tokens, like in ((few_tokens, "packed_product"), (few_tokens + 1, "gemm")):
+        kinds = {k.like for row in lower(network(MOE), stack, pass_of(tokens, 1 / 2)) for o, low in row
+                 for k in low.kernels if o.name == "experts_up" and k.count and k.cost.matrix}  # fmt: skip
+        assert kinds == {like}
+
+
+def test_sycl_copies_quantised_weights_to_fp16_from_nine_rows_on_and_has_no_tiles_of_int8() -> None:
+    stack = runtime("llama.cpp-sycl")
+    packed = each("stream", 8 * 10, FP32, 36 / 32, flops=3), multiplied("packed_product", 8, 10, 6, 1 / 2)
+    check(network(MLP), stack, pass_of(8, 1 / 2), {"up_proj": packed})
+    copied = [
+        Launch("strided", weights=60 / 2, activations=60 * FP16), each("strided", 9 * 10, FP32, FP16),
+        Launch("gemm", matrix=2 * 9 * 60, activations=(60 + 9 * 16) * FP16, fill=20),
+        each("strided", 9 * 6, FP32, FP16),
+    ]  # fmt: skip
+    check(network(MLP), stack, pass_of(9, 1 / 2), {"up_proj": copied})
+    (product,) = (k for k in kernels_of(stack, pass_of(9, 1 / 2), "up_proj") if k.like == "gemm")
+    assert product.unit == "fp16"
 
 
 def test_llama_cpp_on_hip_launches_what_it_does_on_cuda() -> None:
@@ -1169,9 +1246,8 @@ def test_llama_cpp_on_hip_launches_what_it_does_on_cuda() -> None:
             assert one == other
 
 
-@pytest.mark.parametrize("name", ["gemm_efficiency", "tile_flops"])
-def test_parameters_of_a_runtime_hold_over_those_of_a_device(name: str) -> None:
-    orin, stack = library.device("jetson-orin-nano-8gb"), runtime("llama.cpp-hip")
+def test_parameters_of_a_runtime_hold_over_those_of_a_device() -> None:
+    orin, stack, name = library.device("jetson-orin-nano-8gb"), runtime("llama.cpp-b2824"), "gemm_efficiency"
     assert machine(orin, None, "fp16")[name] == orin.parameters[name].value
     assert machine(orin, None, "fp16", None, stack)[name] == stack.parameters[name].value
     assert machine(orin, None, "fp16", {name: 3}, stack)[name] == 3

@@ -15,6 +15,7 @@ from seen import words
 
 import roofsim
 from roofsim import plots
+from roofsim.reports.figures import captions
 from roofsim.reports.figures import crossover as crossovers
 from roofsim.reports.figures.labels import apart
 from roofsim.reports.figures.panels import panels
@@ -328,3 +329,8 @@ def test_words_stay_words_in_a_file_and_the_same_figure_gives_the_same_bytes(dra
     assert text == (tmp_path / "two.svg").read_text()
     for word in ("ssm.scan", "Operators on the roofline", "1% of device time"):
         assert f">{word}</text>" in text
+
+
+def test_a_device_of_ones_own_is_called_as_its_rows_call_it():
+    assert captions.called("device", "my-box") == "my-box"
+    assert captions.called("device", "rtx-4090") == "NVIDIA GeForce RTX 4090"

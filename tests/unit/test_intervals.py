@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from math import exp
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from roofsim import library, predict
 from roofsim.engine.derivative import gradient
 from roofsim.engine.dual import relative
 from roofsim.foundation.parameters import PARAMETERS
+from roofsim.ops.base import kind_named
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.fitted import chosen
@@ -28,7 +30,7 @@ from roofsim.prediction.intervals import (
 from roofsim.prediction.limits import limits_of
 from roofsim.prediction.request import operator_intervals, predict_request, settled
 from roofsim.prediction.setup import setup
-from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, Covariance, Scatter, most_alike
+from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, TIMES, Covariance, Scatter, most_alike
 from roofsim.specs.population import Group, Population, Typical
 from roofsim.specs.workload import workload
 
@@ -239,6 +241,24 @@ def test_operators_have_the_intervals_of_what_decides_them():
             assert row.time / low == pytest.approx(high / row.time)
 
 
+def test_an_operator_scatters_as_such_operators_do_unless_a_calibration_knows_better():
+    s = setup("Qwen2.5-0.5B", "h100-sxm", "transformers-5-eager")
+    w = workload(prompt=4096)
+    wild = [Scatter(metric="device_time_s", phase=kind, sigma=x, rows=9) for kind, x in (("norm", 3.0), ("gemm", 0.0))]
+    priors = replace(s.priors, scatter=(tuple(wild), *s.priors.scatter))
+
+    def widths(s, priors):
+        with patch.object(type(s), "priors", priors):
+            kinds = [row.kind for row in predict_request(s, w).prefill.operators]
+            return {k: high / low for k, (low, high) in zip(kinds, operator_intervals(s, w)["prefill"], strict=True)}
+
+    usual, more = widths(s, s.priors), widths(s, priors)
+    assert more["norm"] > exp(2 * NORMAL_95 * 3.0) > usual["norm"]
+    assert more["gemm"] == usual["gemm"]
+    known = chosen(s)
+    assert widths(known, priors) == widths(known, s.priors)
+
+
 def test_arrays_have_no_intervals():
     assert predict("mamba-130m", "rtx-4090", prompt=np.array([10, 20])).intervals is None
 
@@ -295,6 +315,39 @@ def test_figures_of_single_operators_are_not_like_those_of_passes():
     assert most_alike(rows, "latency_s", "attention", False).sigma == 0.9
     assert most_alike(rows, "peak_mem_bytes", "prefill", False) is None
     assert most_alike(rows[:1], "latency_s", "decode", False) is None
+
+
+def test_the_population_knows_single_operators_by_their_kinds_and_the_time_of_the_device():
+    def of(metric, phase, sigma):
+        return Scatter(metric=metric, phase=phase, sigma=sigma, rows=9)
+
+    all_of_them = {"name": "p", "date": "2000-01-01", "versions": {}, "method": "", "datasets": ()}
+    rows = (of("device_time_s", "norm", 0.1), of("device_time_s", "scan", 0.2), of("device_time_s", "decode", 0.4),
+            of("latency_s", "decode", 0.8))  # fmt: skip
+    found = Population(**all_of_them, groups=(Group(scatter=rows),)).of("a", "b")
+    for metric in TIMES:
+        assert found.scatter_of(metric, "input_layernorm") == found.scatter_of(metric, "norm") == 0.1
+        assert found.scatter_of(metric, "gdn:chunk_gated_delta_rule") == 0.2
+        assert found.scatter_of(metric, "gemm") == 0.2, "the largest of other operators, and none of passes"
+    assert [found.scatter_of(metric, "decode") for metric in TIMES] == [0.8, 0.4]
+    # joules of an operator are not told by its time
+    assert found.scatter_of("energy_j", "gemm") == 0
+
+
+@pytest.mark.parametrize(
+    ("op", "kind"),
+    [
+        ("op:aten::linear", "gemm"), ("op:aten::matmul", "gemm"), ("moe", "gemm"), ("add", "pointwise"),
+        ("copy", "pointwise"), ("op:aten::scaled_dot_product_attention", "attention"), ("sdpa_decode", "attention"),
+        ("gdn:causal_conv1d_fn", "conv"), ("mamba2:selective_state_update", "scan"), ("ssd_chunk_scan", "scan"),
+        ("kda:flashkda_fwd", "scan"), ("op:mambainnerfn", "scan"), ("op:layernormfn", "norm"),
+        ("attn_rope", "pointwise"),
+        ("op:mambasplitconv1dscancombinedfn", "scan"),
+        ("embedding", "embedding"), *((kind, kind) for kind in ("norm", "gemm", "scan", "conv", "pointwise")),
+    ],
+)  # fmt: skip
+def test_operators_have_kinds_by_their_names(op, kind):
+    assert kind_named(op) == kind
 
 
 def test_a_calibration_without_data_of_a_kind_leaves_its_scatter_to_the_population():

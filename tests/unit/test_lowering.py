@@ -175,8 +175,10 @@ def test_a_step_moves_no_more_keys_and_values_than_its_cache_holds(model: str, l
         held = part.state_bytes(context + s.runtime.spare, p.precision)
         (row,) = (row for row in lower(known, s.runtime, p) if row.row.layer == layer)
         moved = {o.role: [k.cost.state * k.count for k in lowered.kernels if k.cost.state] for o, lowered in row}
-        # a window sees the token beside those that are held, and its first one
-        assert max(moved[Role.ATTENTION]) <= held + (1 if part.chunk else 2) * token, name
+        # a window sees the token beside those that are held, and its first one; llama.cpp's has room for a piece beside
+        # it, in multiples of 256 cells
+        room = 512 + 255 if part.window and s.runtime.lowering == "ggml_cuda" else 0
+        assert max(moved[Role.ATTENTION]) <= held + (1 if part.chunk else 2 + room) * token, name
         # keys and values that are concatenated are read and written
         assert sum(moved[Role.CACHE]) <= 2 * held + token, name
 

@@ -22,12 +22,12 @@ from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.request import predict_request
 from roofsim.prediction.setup import setup
 from roofsim.prediction.steps import decode, pieces, prefill, samples
-from roofsim.runs import stacks
+from roofsim.runs import operators, stacks
 from roofsim.runs.cases import Reader, Skip, network_named
 from roofsim.runs.columns import METRICS, column, measured
 from roofsim.runs.importers import read_runs
 from roofsim.runs.names import device_named, made_with
-from roofsim.runs.operators import BUILDERS, Sizes, part_of
+from roofsim.runs.operators import Sizes, part_of
 from roofsim.runs.program import Program
 from roofsim.runs.reading import Run, notes, read_csv
 from roofsim.runs.stacks import runtime_of
@@ -548,7 +548,7 @@ def test_a_row_of_one_operator_is_predicted_from_the_sizes_in_its_note(op, field
 
 def kernels_of(op, note, **fields):
     """The kernels of a row about one operator in bf16 with states in fp32."""
-    return BUILDERS[op](Sizes(run(op=op, note=note, **fields)), Precision(), library.runtime("vllm"))
+    return operators.kernels_of(op, Sizes(run(op=op, note=note, **fields)), Precision(), library.runtime("vllm"))
 
 
 def test_a_graph_of_one_call_of_attention_is_replayed_and_a_step_sums_up_its_splits():
@@ -581,14 +581,63 @@ def test_tensorrts_convolution_has_a_block_for_each_channel_that_waits_three_tim
 
 def test_rows_of_delta_rules_are_lowered_as_in_a_serving_engine_or_by_triton():
     fused = kernels_of("gdn:chunk_gated_delta_rule_flashinfer", GDN, batch=2, prompt=64)
-    assert [k.like for k in fused] == ["stream", "stream", "delta"]
-    assert fused[2].blocks == 2 * 32
+    # its keys are normalised already
+    assert [(k.like, k.count) for k in fused] == [("stream", 1), ("delta", 1)]
+    assert fused[1].blocks == 2 * 32
     channels = kernels_of("kda:flashkda_fwd", GDN, batch=2, prompt=64)[2]
     # a decay and a learning rate for every head, or a decay for each of its channels
-    assert channels.cost.activations - fused[2].cost.activations == 2 * 64 * 32 * (128 - 1) * 2
+    assert channels.cost.activations - fused[1].cost.activations == 2 * 64 * 32 * (128 - 1) * 2
     assert {k.like for k in kernels_of("gdn:chunk_gated_delta_rule", GDN, prompt=64)} == {"stream", "ssd"}
     (step,) = kernels_of("gdn:fused_recurrent_gated_delta_rule_packed_decode", GDN, batch=2)
     assert (step.like, step.cost.state) == ("stream", 2 * 2 * 32 * 128 * 128 * 4)
+
+
+def test_operators_that_are_repeated_find_weights_and_states_in_the_cache_but_attention_its_keys():
+    def cost(op, note, **fields):
+        kernels = kernels_of(op, note, **fields)
+        return [(k.cost.weights, k.cost.state, k.cost.activations) for k in kernels if k.like != "replay"]
+
+    note, theirs = "M=2;N=3;K=5", {"source": "ai-dynamo/aiconfigurator@1:systems/x.parquet"}
+    (plain,) = cost("linear", note)
+    assert plain == (3 * 5 * 2, 0, (2 * 5 + 2 * 3) * 2)
+    assert cost("linear", f"{note};timed=graph") == cost("linear", note, source="own measurement 2026")
+    assert cost("linear", f"{note};timed=graph") == [(0, 0, (2 * 5 + 2 * 3 + 3 * 5) * 2)]
+    assert cost("gemm", note, **theirs) == [plain]  # six layers in turn
+    step = "gdn:fused_recurrent_gated_delta_rule_packed_decode"
+    (own,), (warm,) = cost(step, GDN), cost(step, GDN, **theirs)
+    assert warm == (0, 0, sum(own))
+    heads = "heads=32;kv_heads=8;head_dim=128;timed=graph"
+    assert cost("sdpa_decode", heads, context=4096)[0][1] == 4096 * 8 * 256 * 2
+
+
+def test_kernels_of_2023_take_elements_one_by_one_in_a_block_for_each_token():
+    def kernel(op, note="tokens=10;tp=2;hidden=4096"):
+        row = run(op=op, note=note, model="meta-llama/Llama-3.1-8B", prompt=None, phase="op")
+        (group,) = (reader := Reader("vllm")).jobs[reader.case(row).target.parts[0][1]].groups
+        return group.kernels[0]
+
+    assert (kernel("mlp_act").blocks, kernel("mlp_act").indexed) == (10, 10 * 14336 / 2)
+    assert (kernel("input_layernorm").blocks, kernel("input_layernorm").indexed) == (10, 10 * 4096)
+    # pairs of 20 heads of 128, a join's arithmetic for each
+    assert kernel("attn_rope").indexed == pytest.approx(5 / 3 * 10 * 20 * 64)
+    assert kernel("act_fn").indexed is kernel("rotary_emb").indexed is None
+
+
+def test_a_convolution_of_contiguous_tokens_streams_and_vllms_is_that_of_its_lowering():
+    (own,) = kernels_of("causal_conv1d", "D=3072;L=1025", prompt=0)
+    assert (own.like, own.blocks, own.steps) == ("stream", 3072, 6)
+    channels = 2 * 16 * 128 + 32 * 128
+    (triton,) = kernels_of("gdn:causal_conv1d_fn", GDN, batch=2, prompt=9)
+    assert (triton.like, triton.blocks, triton.waits) == ("stream", 2 * 2 * channels / 256, 12)
+    (step,) = kernels_of("gdn:causal_conv1d_update", GDN, batch=2)
+    assert (step.uses, step.cost.activations) == (2, 2 * 2 * channels * 2)
+
+
+def test_a_row_of_the_table_that_is_looked_up_again_and_again_is_in_the_cache():
+    row = run(op="embedding", note="tokens=20", model="meta-llama/Llama-3.1-8B", prompt=None, phase="op")
+    (group,) = (reader := Reader("vllm")).jobs[reader.case(row).target.parts[0][1]].groups
+    (kernel,) = group.kernels
+    assert (kernel.cost.weights, kernel.cost.activations, kernel.uses) == (0, 2 * 20 * 4096 * 2, 2)
 
 
 def test_a_row_that_names_an_operator_of_a_model_has_the_sizes_of_that_model():
@@ -632,6 +681,28 @@ def test_products_whose_sums_are_scaled_within_take_longer_in_rows_of_single_ope
     (group,) = reader.jobs[reader.case(row).target.parts[0][1]].groups
     (up,) = (k for k in group.kernels if k.name == "experts_up")
     assert up.tile == 2 * 64 * 128 * inputs
+
+
+@pytest.mark.parametrize(
+    ("dtype", "weights", "unit", "stored", "moved", "quantised"),
+    [
+        # 128 x 256 weights; 64 rows of 256 in, of 128 out, these in bf16; scales of 16 and 32 in a byte
+        ("bf16", "int4", None, 16384, 2 * (16384 + 8192), None),
+        ("bf16", "nvfp4", "fp4", 16384 + 2048, 8192 + 1024 + 2 * 8192, 2 * 16384 + 8192 + 1024),
+        ("bf16", "mxfp4", None, 16384 + 1024, 2 * (16384 + 8192), None),
+        ("fp8", "fp8", "fp8", 32768, 16384 + 2 * 8192, 3 * 16384),
+        ("bf16", "int8", "int8", 32768, 16384 + 2 * 8192, 3 * 16384),
+    ],
+)
+def test_a_row_of_a_product_reads_its_format_and_what_was_quantised_for_it(
+    dtype, weights, unit, stored, moved, quantised
+):
+    row = run(op="gemm", note="m=64;n=128;k=256", model="", device="RTX 5090", dtype=dtype, weight_dtype=weights)
+    (group,) = (reader := Reader("vllm")).jobs[reader.case(row).target.parts[0][1]].groups
+    *before, product = group.kernels
+    assert (product.unit, product.cost.weights, product.cost.activations) == (unit, stored, moved)
+    assert product.cost.matrix == 2 * 64 * 128 * 256
+    assert [(k.name, k.cost.activations) for k in before] == ([("quantise", quantised)] if quantised else [])
 
 
 def test_a_linear_recurrence_reads_two_values_and_writes_one():
@@ -772,6 +843,81 @@ def test_llama_bench_is_read_from_json_and_from_csv(tmp_path):
         assert Reader("llama.cpp").case(one).model == "Llama-3.1-8B"
 
 
+def passes_of(**fields) -> dict[str, float]:
+    """Passes of a row of Llama-3-8B on llama.cpp, and their weights."""
+    reader = Reader("llama.cpp")
+    return {
+        key: n
+        for n, key in reader.case(
+            run(framework="llama.cpp", model="Llama-3-8B", weight_dtype="q8_0", **fields)
+        ).target.parts
+    }
+
+
+def test_a_prompt_goes_through_in_pieces_of_as_many_tokens_as_the_row_says_on_what_is_held():
+    s = setup(library.architecture("Llama-3.1-8B"), "rtx-4090", "llama.cpp")
+    whole = passes_of(prompt=512, context=1000)
+    assert len(whole) == 1
+    assert passes_of(prompt=512, context=1000, note="n_ubatch=512") == whole
+    cut = passes_of(prompt=512, context=1000, note="n_ubatch=128")
+    assert sum(cut.values()) == pytest.approx(4)
+    assert len(cut) == 4  # three that stand for the first three, and the last
+    starts = sorted(int(key.split("new=128.0, context=")[1].split(",")[0].split(".")[0]) for key in cut)
+    assert starts == [1000, 1000 + 128, 1000 + 256, 1000 + 384]
+    assert float(s.runtime.memory.chunk) == 512  # the runtime keeps its own
+    # as many sequences go side by side as a larger piece has room for
+    assert sum(passes_of(prompt=512, batch=8, note="ubatch=4096").values()) == pytest.approx(1)
+    assert sum(passes_of(prompt=512, batch=8).values()) == pytest.approx(8)
+
+
+def test_random_weights_choose_experts_evenly():
+    reader = Reader("llama.cpp")
+    step = {"model": "Qwen3-30B-A3B", "device": "DGX Spark", "weight_dtype": "q8_0", "phase": "decode",
+            "batch": 32, "context": 100}  # fmt: skip
+    trained, random = (reader.case(run(source=source, **step)) for source in ("a page", "ours: random weights"))
+    ((_, one),), ((_, other),) = trained.target.parts, random.target.parts
+
+    def read(key: str) -> float:
+        return sum(g.count * k.count * k.cost.weights for g in reader.jobs[key].groups for k in g.kernels
+                   if k.name.startswith("experts"))  # fmt: skip
+
+    mean, square = -32 * np.log(1 - 8 / 128), 1.28**2
+    uneven, even = 1 - (1 + square * mean) ** (-1 / square), 1 - (1 - 8 / 128) ** 32
+    assert read(one) / read(other) == pytest.approx(uneven / even)
+
+
+def test_experts_alone_in_four_bits_are_a_format_of_their_own_in_llama_bench(tmp_path):
+    row = {"model_filename": "gpt-oss-20b.gguf", "model_type": "gpt-oss 20B MXFP4 MoE", "model_size": 12109566560,
+           "n_prompt": 512, "n_gen": 0, "n_depth": 0, "avg_ns": 1e8, "gpu_info": "NVIDIA GB10"}  # fmt: skip
+    (tmp_path / "b.json").write_text(json.dumps([row]), encoding="utf-8")
+    (one,) = read_runs(str(tmp_path / "b.json")).runs
+    assert one.weight_dtype == "mxfp4_moe"
+
+
+def test_a_prompt_of_llama_cpp_begins_at_its_depth_and_goes_in_the_pieces_it_was_told():
+    row = run(framework="llama.cpp", model="Qwen2.5-0.5B", phase="prefill", prompt=1024, note="n_ubatch=256")
+    reader = Reader("llama.cpp")
+
+    # the last of four pieces alone goes through the head, three stand for the others
+    whole, usual, deep = (
+        reader.case(row._replace(**more)).target
+        for more in ({"note": "n_ubatch=1024"}, {"note": ""}, {"context": 4096})
+    )
+    assert [n for n, _ in whole.parts] == [1]
+    assert sum(n for n, _ in usual.parts) == 2
+    assert sum(n for n, _ in reader.case(row).target.parts) == 4
+    assert sum(n for n, _ in deep.parts) == 4
+    slower = Program([reader.case(row).target, deep], reader.jobs, reader.device(row), None, reader.runtime).predict({})
+    assert slower[1] > slower[0]
+    # files of other software repeat the prompt in that column
+    other = Reader("transformers-5-eager")
+    one, same = (
+        run(framework="transformers 5.17", model="Qwen2.5-0.5B", phase="prefill", prompt=64, context=c) for c in (0, 64)
+    )
+    assert [n for n, _ in other.case(same).target.parts] == [n for n, _ in other.case(one).target.parts]
+    assert len({key for each in (one, same) for _, key in other.case(each).target.parts}) == 1
+
+
 def test_a_mixed_test_of_llama_bench_is_a_prompt_and_its_steps(tmp_path):
     (tmp_path / "bench.json").write_text(json.dumps([LLAMA_BENCH, {**LLAMA_BENCH, "n_gen": 128}]))
     _, mixed = read_runs(str(tmp_path / "bench.json")).runs
@@ -793,6 +939,8 @@ ggml_cuda_init: found 1 CUDA devices:
 build: 0a11f8b7a (9119)
 """
 BATCHED = """\
+llama_batched_bench: n_kv_max = 2048, n_ubatch = 1024, flash_attn = 1, is_pp_shared = 0, n_gpu_layers = -1
+
 |    PP |     TG |    B |   N_KV |   T_PP s | S_PP t/s |   T_TG s | S_TG t/s |      T s |    S t/s |
 |-------|--------|------|--------|----------|----------|----------|----------|----------|----------|
 |   128 |     64 |    8 |   1536 |    0.800 |  1280.00 |    3.200 |   160.00 |    4.000 |   384.00 |
@@ -829,14 +977,18 @@ def test_a_cell_of_a_table_that_is_none_is_told(tmp_path, cell, reason):
 
 def test_llama_batched_bench_is_read_from_its_table_and_from_json(tmp_path):
     (tmp_path / "bench.md").write_text(BATCHED)
-    line = {"is_pp_shared": 0, "pp": 128, "tg": 64, "pl": 8, "t_pp": 0.8, "t_tg": 3.2}
+    line = {"n_ubatch": 1024, "is_pp_shared": 0, "pp": 128, "tg": 64, "pl": 8, "t_pp": 0.8, "t_tg": 3.2}
     (tmp_path / "bench.jsonl").write_text(json.dumps(line) + "\n" + json.dumps({**line, "is_pp_shared": 1}))
     for name in ("bench.md", "bench.jsonl"):
         prompt, step = read_runs(str(tmp_path / name)).runs[:2]
         assert (prompt.phase, prompt.batch, prompt.prompt, prompt.value) == ("prefill", 8, 128, 0.8)
+        assert prompt.notes["n_ubatch"] == "1024"
         assert (step.phase, step.batch, step.context, step.generated, step.value) == ("decode", 8, 128, 64, 0.05)
     shared, step = read_runs(str(tmp_path / "bench.jsonl")).runs[2:]
     assert (shared.batch, step.batch) == (1, 8)
+    (tmp_path / "apart.json").write_text(json.dumps([{**line, "is_tg_separate": 1}]))
+    with pytest.raises(InputError, match="one after another"):
+        read_runs(str(tmp_path / "apart.json"))
 
 
 def test_sql_of_llama_bench_is_read(tmp_path):
@@ -1026,6 +1178,10 @@ def test_the_energy_of_a_rail_that_a_device_does_not_describe_is_left_out():
         ("llama.cpp b5392 (CPU)", "RTX 4090", "llama.cpp-cpu"),
         ("llama.cpp b4384 CPU", "Ryzen 9 7950X", "llama.cpp-b4384-cpu"),
         ("llama.cpp b4900 CPU", "Ryzen 9 7950X", "llama.cpp-cpu"),
+        ("llama.cpp of 2024 (CPU)", "Raspberry Pi 5", "llama.cpp-b4384-cpu"),
+        ("llama.cpp b1550 (Metal)", "Apple M3 Pro", "llama.cpp-b2797-metal"),
+        ("llama.cpp b7948 (Metal)", "Apple M3 Pro", "llama.cpp-metal"),
+        ("llama.cpp (SYCL)", "Arc B580", "llama.cpp-sycl"),
         ("llama.cpp, Vulkan", "RTX 4090", "llama.cpp-vulkan"), ("llama.cpp ROCm 7", "MI300X", "llama.cpp-hip"),
         ("llama.cpp (HIP)", "Strix Halo", "llama.cpp-hip"), ("llama.cpp Metal", "Apple M4 Max", "llama.cpp-metal"),
         ("llama.cpp", "RTX 4090", "llama.cpp"), ("llama.cpp", "AMD EPYC 7001 2 cores", "llama.cpp-cpu"),

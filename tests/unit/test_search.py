@@ -136,7 +136,9 @@ def test_what_cannot_be_is_told_with_its_reason_and_the_rest_is_searched() -> No
     assert [reason.partition(": ")[2] for _, reason in r.refused] == [
         "layers.decoder.0: kv_heads 3 does not divide heads 14"
     ] * 2
-    hybrids = search("mamba2-hybrid:width=512:depth=4", "h100-sxm", "llama.cpp", over={"attention_every": (0, 1, 2)})
+    hybrids = search(
+        "mamba2-hybrid:width=512:depth=4", "h100-sxm", "llama.cpp-b2824", over={"attention_every": (0, 1, 2)}
+    )
     assert [m.values["attention_every"] for m in hybrids.members] == [1]
     assert all("does not run" in reason for _, reason in hybrids.refused)
 

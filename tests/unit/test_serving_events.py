@@ -306,9 +306,11 @@ def served(found: Simulated, first: int, last: int) -> tuple[float, float]:
     return tokens, mean(each.ttft for each in some)
 
 
-@pytest.mark.parametrize(("users", "prefix"), [(16, 0), (64, 0), (16, 512)])
-def test_users_see_what_the_closed_form_of_a_round_says(users: int, prefix: int) -> None:
-    s, w = setup("Llama-3.1-8B", "h100-sxm", "vllm"), workload(dtype="bf16", prompt=900, generate=128, logits="last")
+@pytest.mark.parametrize(
+    ("users", "prefix", "runtime"), [(16, 0, "vllm"), (64, 0, "vllm"), (16, 512, "vllm"), (32, 0, "sglang")]
+)
+def test_users_see_what_the_closed_form_of_a_round_says(users: int, prefix: int, runtime: str) -> None:
+    s, w = setup("Llama-3.1-8B", "h100-sxm", runtime), workload(dtype="bf16", prompt=900, generate=128, logits="last")
     requests = asked(Lengths(900, 128, prefix=prefix), 7 * users)
     found = serve_events(StepTime(s, w), requests, users=Users(users), limits=rules(s, w).sharing(prefix))
     said = closed(Server(s, w, None, Prefix(prefix, 1.0) if prefix else None), users)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tools"))  # the page is made by two of them
 spec = importlib.util.spec_from_file_location("published_page", ROOT / "tools" / "published_page.py")
 tool = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(tool)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 from roofsim import library
-from roofsim.foundation.errors import SpecError
+from roofsim.foundation.errors import RoofsimError
 from roofsim.prediction.results import columns, interval_basis
 from roofsim.specs.device import Device
 from roofsim.specs.runtime import Runtime
@@ -42,7 +42,7 @@ def called(kind: str, name: str) -> str:
     read: Mapping[str, Callable[[str], Device | Runtime]] = {"device": library.device, "runtime": library.runtime}
     try:
         return read[kind](name).name if kind in read else name
-    except SpecError:  # a file that has gone, or a name of another version
+    except RoofsimError:  # a device of one's own, a file that has gone, or a name of another version
         return name
 
 

@@ -92,8 +92,8 @@ def said(metric: str) -> str:
 BANDS = ((0.25, 0.07), (0.10, 0.14))
 """Relative errors up to which the ground is shaded, the widest first, and how dark."""
 
-MARKERS = {"prefill": "o", "decode": "^"}
-"""What tells passes apart."""
+MARKERS = {"prefill": "o", "decode": "^", "request": "v"}
+"""What tells passes apart, and whole requests."""
 
 OF_OPERATORS = "sDPX"
 """The same of single operators; the first, where what they are is not told apart."""

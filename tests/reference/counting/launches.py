@@ -44,6 +44,8 @@ class Launch:
     padding: float = 1
     indexed: float | None = None
     whole: float | None = None
+    waits: float | None = None
+    uses: float = 1
     triton: bool = False
     joined: bool = False
 
@@ -65,6 +67,9 @@ class Own:
     spread: float = 1
     padding: float = 1
     whole: float | None = None
+    indexed: float | None = None
+    waits: float | None = None
+    uses: float = 1
 
 
 def tiled(heads: int, key_heads: int = 2, context: int = 4, new: int = 3, last: int = 7, **more: Any) -> Own:
@@ -145,7 +150,7 @@ def check(
         got = [
             Launch(
                 k.like, k.count, k.cost.matrix, k.cost.vector, k.cost.weights, k.cost.activations, k.cost.state,
-                k.fill, k.blocks, k.clocks, k.rows, k.spread, k.padding, k.indexed, k.whole,
+                k.fill, k.blocks, k.clocks, k.rows, k.spread, k.padding, k.indexed, k.whole, k.waits, k.uses,
                 k.triton, k.joined,
             )
             for k in lowered.kernels
@@ -162,7 +167,7 @@ def check(
 
 def numbers(launch: Launch) -> list[float]:
     """Its counts and costs."""
-    return [-1 if value is None else value for value in astuple(launch)[1:15]]
+    return [-1 if value is None else value for value in astuple(launch)[1:17]]
 
 
 def resolved(own: Own, operator: Any) -> Launch:
@@ -174,7 +179,8 @@ def resolved(own: Own, operator: Any) -> Launch:
     scaled = {name: value * own.part for name, value in columns.items()}
     return Launch(
         own.like, own.count, fill=own.fill, blocks=own.blocks, rows=own.rows, spread=own.spread, padding=own.padding,
-        whole=own.whole, triton=own.triton, joined=own.joined, **scaled,
+        whole=own.whole, indexed=own.indexed, waits=own.waits, uses=own.uses, triton=own.triton,
+        joined=own.joined, **scaled,
     )  # fmt: skip
 
 
