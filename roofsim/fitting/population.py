@@ -24,7 +24,6 @@ from roofsim.fitting.problem import Prior, Problem, prior
 from roofsim.foundation.errors import InputError
 from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.values import dataclass
-from roofsim.ops.base import kind_named
 from roofsim.prediction.fitted import MEASURED_APART, SIBLING
 from roofsim.runs.cases import WHOLE_PASS, Case, Reader, Skip
 from roofsim.runs.operators import PARTS
@@ -35,6 +34,7 @@ from roofsim.runs.where import parse
 from roofsim.specs.calibration import NORMAL_95, PHASES, TIMES, Scatter
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
+from roofsim.specs.kinds import kind_named
 from roofsim.specs.population import OF_OPERATORS, Group, LeftOut, Typical, device_class, runtime_class
 from roofsim.specs.runtime import Runtime
 

@@ -16,7 +16,6 @@ from roofsim.model.architecture import Architecture
 from roofsim.model.split import RANKS, Split
 from roofsim.model.step import Pass, Phase, Precision, Product
 from roofsim.model.weights import CACHE_BYTES, DTYPE_BYTES, ENCODINGS, format_named
-from roofsim.ops.base import kind_named
 from roofsim.prediction.evaluation import Evaluation
 from roofsim.prediction.limits import cache_capacity
 from roofsim.prediction.loop import Loop, Passes, alike_steps, first_token, next_token, passes
@@ -32,6 +31,7 @@ from roofsim.runs.targets import Figure, Group, Job, Jobs, Target
 from roofsim.specs.calibration import Reach
 from roofsim.specs.device import Device
 from roofsim.specs.host import Host
+from roofsim.specs.kinds import kind_named
 from roofsim.specs.products import product_of
 from roofsim.specs.runtime import Runtime
 from roofsim.specs.workload import Workload, workload

@@ -20,7 +20,7 @@ from roofsim.prediction.limits import largest
 from roofsim.prediction.server import engine_of, lanes, room_of
 from roofsim.prediction.setup import ALONE, Setup
 from roofsim.prediction.steps import prefill
-from roofsim.serving.quantiles import FIGURES, PERCENTILES
+from roofsim.serving.quantiles import PERCENTILES
 from roofsim.serving.slo import Promise
 from roofsim.serving.step import StepTime
 from roofsim.specs.workload import Workload
@@ -92,7 +92,7 @@ def step_promised(slo: Sequence[Promise]) -> float | None:
     return min((p.seconds for p in slo if p.time == "itl"), default=None)
 
 
-SHARES: Mapping[str, float | None] = {"mean": None, **dict(zip(FIGURES[1:], PERCENTILES, strict=True))}
+SHARES: Mapping[str, float | None] = {"mean": None, **PERCENTILES}
 """The share of requests that a figure of a promise is of."""
 
 

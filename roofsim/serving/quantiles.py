@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-PERCENTILES = (0.5, 0.95, 0.99)
-FIGURES = ("mean", "p50", "p95", "p99")
+PERCENTILES: Mapping[str, float] = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+"""Those that are said of a time, by name."""
+FIGURES = ("mean", *PERCENTILES)
 """What is said of a time: its mean, and percentiles."""
 
 
@@ -13,7 +14,7 @@ def quantiles(shares: Sequence[tuple[float, float]]) -> dict[str, float]:
     """Percentiles of values, each behind its share."""
     ordered = sorted((value, share) for share, value in shares if share > 0)
     found = {}
-    for name, q in zip(FIGURES[1:], PERCENTILES, strict=True):
+    for name, q in PERCENTILES.items():
         below = 0.0
         for value, share in ordered:
             below += share

@@ -14,9 +14,9 @@ from roofsim.foundation.parameters import PARAMETERS
 from roofsim.foundation.quantity import Name
 from roofsim.foundation.schema import Limit, Spec
 from roofsim.foundation.values import dataclass
-from roofsim.ops.base import kind_named
 from roofsim.specs.calibration import PHASES, TIMES, Dataset, Scatter, most_alike
 from roofsim.specs.device import Device
+from roofsim.specs.kinds import kind_named
 from roofsim.specs.runtime import Runtime
 
 OF_OPERATORS = "device_time_s"

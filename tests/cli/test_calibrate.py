@@ -91,6 +91,14 @@ def test_calibrate_says_nothing_on_stderr_when_asked_to_be_quiet(few, attempt):
     assert "configurations held out" in quiet.stdout
 
 
+def test_rows_of_other_software_are_fitted_if_that_is_asked_for(few, data, refused):
+    head, *rows = few.read_text(encoding="utf-8").splitlines()
+    few.write_text("\n".join([f"{head},framework", *(f"{row},vLLM 0.10" for row in rows)]), encoding="utf-8")
+    assert "made with vLLM 0.10, not transformers-5-eager" in refused(FIT)
+    found = data(f"{FIT} --any-framework --folds 2 -q")
+    assert found["dataset"]["used"] == len(rows)
+
+
 def test_the_summary_is_machine_readable(fit):
     found = json.loads(fit[1].stdout)
     assert found["schema"] == 1

@@ -255,3 +255,8 @@ def test_an_explanation_says_what_its_figure_rests_on(data):
     assert [data(line)[name] for name in ("calibration", "basis")] == ["rtx-4090@ssm-scope", "calibrated"]
     found = data(f"{line} --calibration none")
     assert [found[name] for name in ("calibration", "basis")] == [None, "prior"]
+
+
+def test_formulas_are_text_or_latex(data):
+    text, latex = (data(f"explain mamba-130m -d orin {form}")["formulas"][0] for form in ("--formulas", "--latex"))
+    assert (text["operator"], text["weights"], latex["weights"]) == ("embedding", "beta_w*n*w", r"\beta_{w} n w")

@@ -87,3 +87,9 @@ def test_a_long_front_is_cut_for_people_alone(roofsim):
     rows = roofsim(f"{line} -f csv").splitlines()[1:]
     assert len(rows) > 40
     assert f"40 of {len(rows)} are shown; -f csv has all." in roofsim(line)
+
+
+def test_what_does_not_fit_is_on_a_front_if_that_is_asked_for(data):
+    asked = "pareto Qwen2.5-0.5B -d orin -p 1k -b 4,2k --objectives tokens_per_second"
+    (fits,), (largest,) = (data(line)["rows"] for line in (asked, f"{asked} --unfit"))
+    assert (fits["batch"], largest["batch"]) == (4, 2048)

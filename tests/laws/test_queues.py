@@ -16,7 +16,8 @@ from roofsim.prediction.loop import Engine
 from roofsim.serving.arrivals import Constant, Lengths, Poisson, arrive
 from roofsim.serving.chain import Chain, counted, cut, poisson, spread_points
 from roofsim.serving.events import simulated
-from roofsim.serving.open import Beside, Sample, Solved, Steps, shared
+from roofsim.serving.open import Solved, Steps
+from roofsim.serving.queue import Beside, Sample, shared
 from roofsim.serving.scheduler import Rules
 
 approx = pytest.approx

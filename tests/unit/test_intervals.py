@@ -13,7 +13,6 @@ from roofsim import library, predict
 from roofsim.engine.derivative import gradient
 from roofsim.engine.dual import relative
 from roofsim.foundation.parameters import PARAMETERS
-from roofsim.ops.base import kind_named
 from roofsim.prediction.compiled import compiled
 from roofsim.prediction.evaluation import Evaluation, figure
 from roofsim.prediction.fitted import chosen
@@ -31,6 +30,7 @@ from roofsim.prediction.limits import limits_of
 from roofsim.prediction.request import operator_intervals, predict_request, settled
 from roofsim.prediction.setup import setup
 from roofsim.specs.calibration import HOST_MATTERS, NORMAL_95, TIMES, Covariance, Scatter, most_alike
+from roofsim.specs.kinds import kind_named
 from roofsim.specs.population import Group, Population, Typical
 from roofsim.specs.workload import workload
 
