@@ -35,7 +35,7 @@ Layers with a selective scan or a short convolution are there whole, of Mamba-2 
 SPLIT_BELOW = 8 / 5
 """Blocks a unit from which on FlashAttention-2 does not split keys: 0.8 of two a unit (`num_splits_heuristic`)."""
 CONVOLVED = 8
-"""Tokens that a block of a short convolution takes one after the other (`BLOCK_M` in mamba/ops/causal_conv1d.py)."""
+"""Tokens that a block of a short convolution takes one after the other (`BLOCK_M` in vLLM's causal_conv1d.py)."""
 SMALL = 16
 """Rows of queries of a tile of Triton's attention, for up to 16 heads of a key head (`BLOCK_M`)."""
 SAMPLING = (Role.LOGITS, Role.LOGITS_SCALE)
@@ -176,7 +176,7 @@ def in_small_tiles(whole: Kernel, o: Operator, s: Situation) -> tuple[Kernel, ..
     """Attention with sinks, which FlashAttention-2 has not: Triton's, with tiles of 16 queries, heads grouped.
 
     vLLM 0.23, triton_unified_attention.py: keys are split in steps without prompts alone. A tile loads as many keys as
-    one of 64 rows, and is taken to need as long: prompts of gpt-oss-20b on an A100 take 3.8 times what they would take
+    one of 64 rows, and is taken to need as long: prompts of a 20B with sinks on an A100 take 3.8 times what they would take
     in those (`data/published/served.csv`).
     """
     rows = 1 if whole.rows is None else whole.rows
@@ -203,7 +203,7 @@ def joined_keys(o: Operator) -> tuple[Kernel, ...]:
 def rows_of_time(o: Operator, p: Pass) -> tuple[Kernel, ...]:
     """What goes before a selective scan: its constants to fp32 and, in a prefill, all that it reads to rows of time.
 
-    vLLM 0.23, mamba/mamba_mixer.py: the convolution leaves tokens side by side, and `selective_scan_fn` copies its
+    vLLM 0.23, mamba_mixer.py: the convolution leaves tokens side by side, and `selective_scan_fn` copies its
     result, the step, the gate, B and C for that. D goes to fp32 with the bias of the step in a prefill alone.
     """
     if p.phase == "decode":
@@ -220,14 +220,14 @@ def rows_of_time(o: Operator, p: Pass) -> tuple[Kernel, ...]:
 def handed_over(o: Operator, products: tuple[Kernel, ...]) -> tuple[Kernel, ...]:
     """The last product of a layer that is one operation of its own to the compiler, which copies its result out.
 
-    vLLM 0.23, mamba/mamba_mixer.py and mamba/short_conv.py (`output[...] = `); a short convolution first joins what it
+    vLLM 0.23, mamba_mixer.py and short_conv.py (`output[...] = `); a short convolution first joins what it
     made of steps and of prompts (`torch.vstack`), though there is but one of them.
     """
     z, a = o.sizes, o.sizes["act_bytes"]
     out = piece("result", "stream", z["tokens"] * z["d_out"], 2 * a)
     if o.role is Role.SCAN_OUT:
         return (*products, out)
-    if o.role is Role.SEQUENCE_PROJECTION and "output_gate" in o.uses:
+    if o.role is Role.SEQUENCE_PROJECTION and "x" not in o.uses:
         return (piece("joined", "stream", z["tokens"] * z["d_in"], 2 * a), *products, out)
     return products
 

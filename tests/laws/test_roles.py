@@ -181,7 +181,7 @@ def test_a_lowering_that_hands_on_to_another_keeps_what_is_known_of_the_code(mon
 
 def test_a_situation_does_not_know_the_family() -> None:
     assert " ".join(field.name for field in fields(Situation)) == (
-        "runtime p facts masked cudnn captured each_head units step"
+        "runtime p facts masked cudnn captured each_head units one_call step"
     )
 
 
