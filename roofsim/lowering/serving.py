@@ -30,7 +30,7 @@ BETWEEN = (
 )  # fmt: skip
 """What is launched between two graphs of a prefill (`splitting_ops` of vLLM), and what begins the next graph.
 
-Layers with a selective scan or a short convolution are there whole, of chunked scans the convolution and the scan alone.
+Layers with a selective scan or a short convolution are there whole, of chunked scans convolution and scan alone.
 """
 SPLIT_BELOW = 8 / 5
 """Blocks a unit from which on FlashAttention-2 does not split keys: 0.8 of two a unit (`num_splits_heuristic`)."""
