@@ -176,8 +176,8 @@ def in_small_tiles(whole: Kernel, o: Operator, s: Situation) -> tuple[Kernel, ..
     """Attention with sinks, which FlashAttention-2 has not: Triton's, with tiles of 16 queries, heads grouped.
 
     vLLM 0.23, triton_unified_attention.py: keys are split in steps without prompts alone. A tile loads as many keys as
-    one of 64 rows, and is taken to need as long: prompts of a 20B with sinks on an A100 take 3.8 times what they would take
-    in those (`data/published/served.csv`).
+    one of 64 rows, and is taken to need as long: prompts of a 20B on an A100 take 3.8 times what they would in
+    those (`data/published/served.csv`).
     """
     rows = 1 if whole.rows is None else whole.rows
     small = maximum(SMALL / rows, 1) * fused.FEWEST / SMALL
