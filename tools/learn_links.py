@@ -16,7 +16,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from roofsim import library
-from roofsim.fitting.links import Left, Machine, learn, leave_each_out, read
+from roofsim.fitting.links import NAMES, Left, Machine, learn, leave_each_out, read
 from roofsim.foundation.schema import assembled
 from roofsim.specs.calibration import Dataset
 from roofsim.specs.files import dump
@@ -54,12 +54,14 @@ def with_links(population: Population, machines: Sequence[Machine]) -> Populatio
         Dataset, file=f"published/{ROWS.name}", sha256=sha256(ROWS.read_bytes()).hexdigest(), rows=rows, used=rows
     )
     kept = tuple(each for each in population.datasets if each.file != own.file)
-    groups = tuple(_with(each, learnt) if not (each.devices or each.runtimes) else each for each in population.groups)
+    groups = tuple(_with(each, learnt) for each in population.groups)
     return replace(population, datasets=(*kept, own), groups=groups)
 
 
 def _with(group: Group, learnt: dict[str, Typical]) -> Group:
-    return replace(group, parameters={**group.parameters, **learnt})
+    """A group without what whole steps seem to say of links, which exchanges alone say better; that of all has it."""
+    others = {name: each for name, each in group.parameters.items() if name not in NAMES}
+    return replace(group, parameters=others if group.devices or group.runtimes else {**others, **learnt})
 
 
 def table(left: Sequence[Left]) -> str:
