@@ -269,16 +269,18 @@ def elsewhere(known: Population) -> Table:
     columns = [Column("devices"), Column("software"),
                *(Column(f"{name}, {of} left out") for of in ("device", "software") for name in whole)]  # fmt: skip
     rows = [
-        [group.devices, ", ".join(stacks(group.runtimes)),
+        [group.devices, ", ".join(stacks(group)),
          *(left(group, of, kinds) for of in ("device", "runtime") for kinds in whole.values())]
         for group in sorted(known.groups, key=lambda group: (group.devices, group.runtimes)) if group.left_out
     ]  # fmt: skip
     return Table("", columns, rows)
 
 
-def stacks(name: str) -> list[str]:
-    """The runtimes of a class."""
-    return [each for each in library.names("runtimes") if runtime_class(library.runtime(each)) == name]
+def stacks(group: Group) -> list[str]:
+    """The runtimes of a class that run on such devices."""
+    vendor, _, kind = group.devices.rpartition(" ")
+    known = map(library.runtime, library.names("runtimes"))
+    return [each.id for each in known if runtime_class(each) == group.runtimes and each.written_for(vendor, kind)]
 
 
 def left(group: Group, of: str, kinds: Sequence[tuple[str, str]]) -> str | None:

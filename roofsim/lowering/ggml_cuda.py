@@ -42,7 +42,7 @@ SEQUENTIAL_TOKENS = 128
 """Tokens up to which a recurrence with one decay per head goes token by token (SSM_SSD_MIN_TOKENS)."""
 CHUNK = 256
 """Tokens of a chunk beyond that (SSM_SSD_CHUNK_SIZE)."""
-BY_SEQUENCE = (Role.SEQUENCE_PROJECTION, Role.SCAN_IN, Role.STATE_PARAMETERS, Role.SCAN_OUT)
+BY_SEQUENCE = (Role.SEQUENCE_PROJECTION, Role.SEQUENCE_OUT, Role.SCAN_IN, Role.STATE_PARAMETERS, Role.SCAN_OUT)
 """Products that graphs make in three dimensions, a matrix for each sequence: of short convolutions, selective scans."""
 TILED_TOKENS, TILED_TOKENS_NARROW, WIDE_EXPERT = 128, 512, 1024
 """Tokens up to which experts in fp16 are one kernel, if they have more than `WIDE_EXPERT` results, and if not."""

@@ -25,8 +25,8 @@ JOINED = (Role.KEY, Role.VALUE, Role.FFN_UP)
 
 BETWEEN = (
     Role.CACHE, Role.ATTENTION, Role.INDEX, Role.CONVOLUTION, Role.RECURRENCE, Role.STATE_GATE, Role.GATED_NORM,
-    Role.ATTENTION_OUT, Role.SEQUENCE_PROJECTION, Role.SEQUENCE_GATE, Role.SCAN_IN, Role.STATE_PARAMETERS,
-    Role.SCAN_OUT,
+    Role.ATTENTION_OUT, Role.SEQUENCE_PROJECTION, Role.SEQUENCE_OUT, Role.SEQUENCE_GATE, Role.SCAN_IN,
+    Role.STATE_PARAMETERS, Role.SCAN_OUT,
 )  # fmt: skip
 """What is launched between two graphs of a prefill (`splitting_ops` of vLLM), and what begins the next graph.
 
@@ -227,7 +227,7 @@ def handed_over(o: Operator, products: tuple[Kernel, ...]) -> tuple[Kernel, ...]
     out = piece("result", "stream", z["tokens"] * z["d_out"], 2 * a)
     if o.role is Role.SCAN_OUT:
         return (*products, out)
-    if o.role is Role.SEQUENCE_PROJECTION and "x" not in o.uses:
+    if o.role is Role.SEQUENCE_OUT:
         return (piece("joined", "stream", z["tokens"] * z["d_in"], 2 * a), *products, out)
     return products
 

@@ -78,6 +78,7 @@ class Role(StrEnum):
     STATE_PARAMETERS = "state_parameters", "a projection that makes the step, B or C of a state-space layer"
     SPLIT_RECURRENCE = "split_recurrence", "a recurrence that first takes its inputs out of joint products"
     SEQUENCE_PROJECTION = "sequence_projection", "a projection that ggml multiplies for each sequence of a step"
+    SEQUENCE_OUT = "sequence_out", "the projection that ends a short convolution"
     SEQUENCE_GATE = "sequence_gate", "a gate before or after a short convolution"
     SCAN_IN = "scan_in", "the projection into a layer with a selective scan"
     SCAN_OUT = "scan_out", "the projection that ends a layer with a selective scan"

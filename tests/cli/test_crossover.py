@@ -179,7 +179,10 @@ def test_the_table_shows_the_crossing_that_the_json_holds(roofsim, published):
 
 def test_what_is_true_of_all_models_is_assumed_first_and_once(data):
     said = data("crossover Qwen2.5-0.5B mamba2-780m -d orin -r llama.cpp --weights q4_k_m")["assumptions"]
-    assert [each.partition(" (")[2].rpartition(" in ")[2] for each in said[-2:]] == ["Qwen2.5-0.5B)", "mamba2-780m)"]
+    assert [each.rpartition(" in ")[2] for each in said[-2:]] == [
+        "Qwen2.5-0.5B, multiplied as int8)",
+        "mamba2-780m, multiplied as int8)",
+    ]
     assert all(each.startswith("weights q4_k_m (") for each in said[-2:])
     assert said[:2] == ["batch 1", "bf16"]
     assert len(set(said)) == len(said)

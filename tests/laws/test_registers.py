@@ -11,6 +11,7 @@ from typing import ClassVar, get_args
 import pytest
 
 from roofsim import library
+from roofsim.adapters.published.read import adapters
 from roofsim.engine.roofline import Machine
 from roofsim.foundation.nomenclature import SYMBOLS
 from roofsim.foundation.parameters import PARAMETERS, Parameter, priors
@@ -75,8 +76,8 @@ def test_every_lowering_that_a_runtime_names_is_there() -> None:
     assert all(callable(lowering.module(name).lower) for name in named if name)
 
 
-def test_every_implementation_is_named_and_every_family_in_it_is_that_of_a_shipped_model() -> None:
-    families = {model.family for model in MODELS}
+def test_every_implementation_is_named_and_every_family_in_it_is_one_that_is_shipped_or_read() -> None:
+    families = {model.family for model in MODELS} | set(adapters())
     known = {name: library.implementation(name) for name in library.names(library.IMPLEMENTATIONS)}
     named = {runtime.implementation for runtime in RUNTIMES} | {each.based_on for each in known.values()}
     assert set(known) <= named

@@ -18,7 +18,7 @@ from roofsim.prediction.loop import ENDLESS, Apart, Engine, Loop, served
 from roofsim.prediction.setup import setup
 from roofsim.serving.quantiles import FIGURES
 from roofsim.serving.server import Server
-from roofsim.serving.slo import broken, find, promises
+from roofsim.serving.slo import FINE, broken, find, promises
 from roofsim.serving.steady import closed, figure, longer, open_loop
 from roofsim.specs.workload import workload
 
@@ -177,7 +177,7 @@ def test_what_is_promised_is_kept_at_what_is_found_and_not_beyond():
     assert str(broken(slo, {"itl": after.itl, "ttft": after.ttft})) == most.binds
     assert most.interval[0] < n < most.interval[1]
     rate = find(server(), slo, "rate")
-    assert rate.served.itl["mean"] == approx(0.03, rel=1e-3)
+    assert 0.03 * (1 - 10 * FINE) < rate.served.itl["mean"] <= 0.03  # a thousandth of the rate is more of the time
     needed = find(server(), slo, "devices", rate=10 * rate.value)
     assert needed.value == 10
     assert needed.served.rate == approx(rate.value)

@@ -89,7 +89,7 @@ def test_a_fit_to_runs_of_the_model_returns_their_parameters():
     for name, value in TRUTH.items():
         if found[name].determined:
             # shares of power add up to what is drawn: each is held by the priors of the others
-            assert found[name].value == pytest.approx(value, rel=0.1 if name.endswith("_power") else 0.05), name
+            assert found[name].value == pytest.approx(value, rel=0.1 if name.endswith("_power") else 0.06), name
     named = {name for name in TRUTH if found[name].determined}
     assert {"gemm_efficiency", "strided_efficiency", "dispatch", "triton_dispatch"} <= named
 

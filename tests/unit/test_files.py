@@ -157,7 +157,7 @@ PROBLEMS = [
     ("units.value", 0, "0 is not plausible here; between 1"),
     ("units.value", float("nan"), "is not"),
     ("power.tdp.value", "450", "'450' is not a quantity in W; write it like '450 W'"),
-    ("kind", "tpu", "'gpu', 'soc' or 'cpu', not 'tpu'"),
+    ("kind", "tpu", "'gpu', 'soc', 'cpu' or 'accelerator', not 'tpu'"),
     ("aliases", ["a b"], "not 'a b'"),
     ("host", "../../etc/passwd", "not '../../etc/passwd'"),
     ("sources", [], "not a list of 0"),

@@ -223,7 +223,10 @@ def test_memory_is_that_of_predictions(ask):
 
 def test_what_cannot_be_run_says_why_as_python_does(ask):
     lacks = ask("(view) => roofsim.lacks(view)", QWEN | COUNTS | {"device": "raspberry-pi-5", "runtime": "vllm"})
-    assert lacks == "vllm is written for NVIDIA gpu, NVIDIA soc, AMD gpu, not for Raspberry Pi cpu"
+    assert (
+        lacks == "vllm is written for NVIDIA gpu, NVIDIA soc, AMD gpu, not for Raspberry Pi cpu "
+        "(llama.cpp-b4384-cpu, llama.cpp-cpu and transformers-5-cpu are)"
+    )
     assert ask("(view) => roofsim.lacks(view)", QWEN | COUNTS) is None
     stack = ask("(view) => roofsim.stack(view)", QWEN | {"device": "raspberry-pi-5", "runtime": "llama.cpp"})
     assert stack["runtime"] == "llama.cpp-cpu"

@@ -29,14 +29,14 @@ class ShortConv(Part):
 
     def operators(self, p: Pass, d_model: int) -> Sequence[Operator]:
         """Projection in, gate, convolution, gate, projection out."""
-        channels, role, gate = self.channels, Role.SEQUENCE_PROJECTION, Role.SEQUENCE_GATE
+        channels, gate = self.channels, Role.SEQUENCE_GATE
         return [
-            linear(p, "in_proj", d_model, 3 * channels, "x", bias=self.bias, acts_as=role),
+            linear(p, "in_proj", d_model, 3 * channels, "x", bias=self.bias, acts_as=Role.SEQUENCE_PROJECTION),
             elementwise(p, "input_gate", gating.product, channels, "in_proj", acts_as=gate),
             convolution(p, channels, self.d_conv, "input_gate", bias=self.bias, held=self.d_conv),
             *contexts.states(p, self.state_bytes(0, p.precision), self.split, "conv"),
             elementwise(p, "output_gate", gating.product, channels, "in_proj", "conv", acts_as=gate),
-            linear(p, "out_proj", channels, d_model, "output_gate", bias=self.bias, acts_as=role),
+            linear(p, "out_proj", channels, d_model, "output_gate", bias=self.bias, acts_as=Role.SEQUENCE_OUT),
         ]
 
     def parameters(self, d_model: int) -> Parameters:
