@@ -70,8 +70,8 @@ peak of allocated memory in a prefill, `energy_j` the energy of a pass. The file
 
 ELSEWHERE = """What to expect of those that are not above: each device is predicted by what all *others* say of its
 class, then each class of software by what all *other* software says, without what device files state
-([how](calibration.md#priors), with the widths of intervals). The bias is in brackets. A class of devices that has no
-line, such as Intel's cards, takes what all devices say.
+([how](calibration.md#priors), with the widths of intervals). The bias is in brackets. Devices
+and software whose class has no line take what all say.
 """
 
 
@@ -273,7 +273,7 @@ def elsewhere(known: Population) -> Table:
          *(left(group, of, kinds) for of in ("device", "runtime") for kinds in whole.values())]
         for group in sorted(known.groups, key=lambda group: (group.devices, group.runtimes)) if group.left_out
     ]  # fmt: skip
-    return Table("", columns, rows)
+    return Table("", columns, [row for row in rows if any(row[2:])])
 
 
 def stacks(group: Group) -> list[str]:
