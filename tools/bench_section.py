@@ -56,7 +56,7 @@ def section(part: Part) -> str:
         f"## {part.title}\n", f"{part.before}\n",
         "Errors are of times (negative: predicted too fast); *covered* is the share inside the 95 % interval.\n",
         *_summary(pairs, places), "", f"{left}.\n",
-        *(f"- {reason}" for reason in part.reasons), "",
+        *(f"- {reason}." for reason in part.reasons), "",
         "### Row by row\n",
         f"Of each device at most {SHOWN} rows of prompts and as many of steps, evenly over all; a star marks those "
         "outside the interval.\n",
