@@ -229,7 +229,7 @@ def _touched(tokens: Number, experts: Number, top_k: Number, s: Situation) -> Nu
     ln(1 − k/E), so that with c = 0 it is what tokens that choose evenly touch.
     """
     policy = s.runtime.parallel.expert_spread
-    if policy is None or not policy.value:
+    if policy is None or not policy.value or float(top_k) == float(experts):
         return gemm.experts_touched(tokens, experts, top_k)
     square = policy.value**2
     mean = -tokens * log(1 - float(top_k) / float(experts))
