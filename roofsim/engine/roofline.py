@@ -30,7 +30,7 @@ FULL = 9 / 10
 """Share of the places in the rounds of units that tiles fill, from which on none is cut (`launch_mul_mat_q`)."""
 LATENCY = 280
 """Clocks until data come from the last-level cache: 222 to 339 on an L40, the mean of its units (arXiv 2606.22588)."""
-CACHE_LINE = 64
+CACHE_BYTES = 64
 """Bytes that a unit takes from the last-level cache per clock (Jia et al. 2018, arXiv 1804.06826, from memory): what
 several blocks read at the same time comes as fast as that, or at the speed of cached activations if that is more."""
 BLOCKS = 2
@@ -103,7 +103,7 @@ def machine(
         values | dict(changes or {}),
         device.clock.value if device.clock else vector / (FLOP_PER_CLOCK * device.units.value),
         {str(unit): device.matrix_peak(unit, sums.accumulates, by_vectors=vectors) for unit in device.peak.matrix}
-        | {"fp32": device.matrix_peak("fp32", rounds=sums.rounds)},
+        | {"fp32": device.matrix_peak("fp32", rounds=sums.rounds, by_vectors=vectors)},
         int(device.overlaps_softmax),
         rows.value if rows and runtime and runtime.attention.tiles == "device" else TILE_ROWS,
         frozenset(
@@ -323,7 +323,7 @@ def _unlimited(kernel: Kernel, m: Machine) -> Terms:
     if not (single(kernel.again) and not kernel.again):
         faster = m["cache_speed"]
         if like in _AT_ONCE:
-            faster = maximum(faster, CACHE_LINE * m.units * m.clock / m.bandwidth)
+            faster = maximum(faster, CACHE_BYTES * m.units * m.clock / m.bandwidth)
         moved = maximum(moved, (moved + kernel.again) / faster)
     memory = moved / (m.bandwidth * m[_STREAM.get(like, "memory_efficiency")])
     if like in _PER_CLOCK:

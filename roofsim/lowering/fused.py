@@ -173,8 +173,7 @@ def _tiles(whole: Kernel, o: Operator) -> Kernel:
     # heads that share one latent are as those that share a key
     key_heads = z.get("kv_heads", 1)
     rows = new * z["heads"] / key_heads
-    most = z.get("window", z.get("chunk", z["context"] + new))
-    last, mean = minimum(z["context"] + new, most), causal_pairs(new, z["context"], most) / new
+    last, mean = last_sees(o), causal_pairs(new, z["context"], most_seen(o)) / new
     return replace(
         whole,
         blocks=z["batch"] * key_heads,
@@ -186,9 +185,23 @@ def _tiles(whole: Kernel, o: Operator) -> Kernel:
 
 def in_parts(whole: Kernel, o: Operator) -> Kernel:
     """The same of a kernel that cuts keys into parts for several tokens too, as those that verify what was drafted."""
+    return replace(whole, spread=maximum(last_sees(o) / KEYS, 1))
+
+
+def most_seen(o: Operator) -> Number:
+    """Keys that a query sees at most: those of its window or chunk, or all that there are."""
     z = o.sizes
-    last = minimum(z["context"] + z["new"], z.get("window", z.get("chunk", z["context"] + z["new"])))
-    return replace(whole, spread=maximum(last / KEYS, 1))
+    return z.get("window", z.get("chunk", z["context"] + z["new"]))
+
+
+def last_sees(o: Operator) -> Number:
+    """Keys that the last query of a sequence sees."""
+    return minimum(o.sizes["context"] + o.sizes["new"], most_seen(o))
+
+
+def uneven_tiles(rows: Number, height: Number) -> Number:
+    """Tiles of `height` rows for so many on average: where they differ, the last of several tiles is half full."""
+    return maximum(rows / height + 1 / 2, 1)
 
 
 def _chunks(whole: Kernel, o: Operator) -> Kernel:

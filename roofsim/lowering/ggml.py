@@ -13,11 +13,10 @@ from dataclasses import replace
 from roofsim.foundation.arith import Number, at_least, maximum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, serving
-from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece
+from roofsim.lowering.kernels import FP16, FP32, Class, Kernel, Lowered, Situation, piece
 from roofsim.ops import attention, gemm, pointwise
 from roofsim.ops.base import CostFunction, Operator
 
-FP16 = 2
 VECTOR_ROWS = 8
 """Rows of activations up to which a product is done by the matrix-vector kernels (MMVQ_MAX_BATCH_SIZE)."""
 
@@ -79,7 +78,7 @@ def gated_activation(o: Operator, s: Situation) -> Lowered:
 
 
 def rotary(o: Operator, s: Situation) -> Lowered:
-    """Queries, then keys."""
+    """Queries, then keys; by the CUDA back end of 2026 these go into the cache on the way."""
     return Lowered((piece("rope", "stream", o.sizes["tokens"] * o.sizes["width"] / 2, 2 * FP32, 3, count=2),))
 
 

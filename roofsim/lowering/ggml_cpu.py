@@ -10,14 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from roofsim.foundation.arith import Number, at_least, maximum, single
+from roofsim.foundation.arith import Number, at_least, maximum
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import ggml_cuda
-from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece
+from roofsim.lowering.kernels import FP16, FP32, Class, Kernel, Lowered, Situation, launched, piece
 from roofsim.ops import attention, conv, gemm, pointwise, routing, scan
 from roofsim.ops.base import CostFunction, Operator
 
-FP16 = 2
 Q8 = 34 / 32
 """Bytes per element of activations that are quantised for a product: 32 bytes and a scale."""
 SUPERBLOCK = 256
@@ -45,7 +44,7 @@ def linear(o: Operator, s: Situation) -> Lowered:
     """Activations to the type that weights are multiplied in, the product, and its bias, a node of its own."""
     z = o.sizes
     bias = _loop("bias", z["tokens"] * z["d_out"], 2 * FP32, count=z["bias"])
-    return Lowered(_launched(*_product(o, s, z["tokens"]), bias))
+    return Lowered(launched(*_product(o, s, z["tokens"]), bias))
 
 
 def experts(o: Operator, s: Situation) -> Lowered:
@@ -55,11 +54,6 @@ def experts(o: Operator, s: Situation) -> Lowered:
     """
     z = o.sizes
     return Lowered(_product(o, s, z["tokens"] * z["top_k"] / z["experts"]))
-
-
-def _launched(*kernels: Kernel) -> tuple[Kernel, ...]:
-    """The kernels that run at all, as far as that is known."""
-    return tuple(each for each in kernels if not single(each.count) or float(each.count))
 
 
 def _product(o: Operator, s: Situation, rows: Number) -> tuple[Kernel, ...]:
@@ -113,7 +107,7 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
     tiles = replace(o.cost, matrix=o.cost.matrix + beyond * flops, vector=0)
     softmax = Cost(vector=o.cost.vector + beyond * z["pair_flops"])
     parts = at_least(z["context"] + z["new"], PADDED + 1) if s.p.phase == "decode" else 0
-    return Lowered(_launched(
+    return Lowered(launched(
         Kernel(o.name, "row_attention", o.cost, 1 - tiled),
         Kernel(o.name, "block_product", tiles, tiled),
         Kernel("softmax", "loop", softmax, tiled, joined=True),
@@ -128,7 +122,7 @@ def convolution(o: Operator, s: Situation) -> Lowered:
     elements = z["batch"] * z["new"] * z["channels"]
     activated = 1 if o.function is conv.causal_conv1d else 0
     taps = Cost(vector=2 * elements * z["width"], weights=o.cost.weights, activations=2 * elements * FP32)
-    return Lowered(_launched(
+    return Lowered(launched(
         Kernel("gather", "loop", Cost(activations=held, state=held)),
         Kernel("join", "scalar_loop", Cost(vector=elements, activations=2 * (elements * FP32 + held))),
         Kernel("keep", "loop", Cost(activations=held, state=held)),
@@ -158,18 +152,10 @@ def ssd_scan(o: Operator, s: Situation) -> Lowered:
 
 
 def selective_scan(o: Operator, s: Situation) -> Lowered:
-    """Token after token, element after element of the state, with an exponential for each."""
-    z = o.sizes
-    tokens, inner = z["batch"] * z["new"], z["d_inner"]
-    elements, state = tokens * inner, z["batch"] * inner * z["d_state"] * FP32
-    moved = tokens * (3 * inner + 2 * z["groups"] * z["d_state"]) * FP32
-    cost = Cost(vector=o.cost.vector, weights=o.cost.weights, activations=moved, state=2 * state)
-    return Lowered((
-        _loop("step", elements, 2 * FP32), Kernel(o.name, "scalar_loop", cost),
-        Kernel("keep", "loop", Cost(state=2 * state)),
-        _loop("skip", elements, 2 * FP32), _loop("add", elements, 3 * FP32),
-        _loop("contiguous", elements, 2 * FP32), _loop("gate", elements, 3 * FP32, 5),
-    ))  # fmt: skip
+    """The nodes that CUDA has; the scan goes element after element of the state, with an exponential for each."""
+    lowered = _as_on_cuda(o, s)
+    kernels = tuple(replace(k, like="scalar_loop") if k.name == o.name else k for k in lowered.kernels)
+    return replace(lowered, kernels=kernels)
 
 
 def gated_activation(o: Operator, s: Situation) -> Lowered:

@@ -14,15 +14,12 @@ from math import log
 from roofsim.foundation.arith import Number, at_least, ceil, maximum, minimum, single
 from roofsim.foundation.cost import Cost
 from roofsim.lowering import fused, ggml, serving
-from roofsim.lowering.kernels import FP32, Class, Kernel, Lowered, Situation, piece, tiny
+from roofsim.lowering.kernels import FP16, FP32, Class, Kernel, Lowered, Situation, launched, piece, tiny
 from roofsim.model.weights import bytes_per_weight
 from roofsim.ops import attention, conv, gating, gemm, pointwise, recurrence, routing, scan
 from roofsim.ops.base import CostFunction, Operator, Role
 from roofsim.ops.pairs import causal_pairs
 
-FP16 = 2
-QUANTISED_ROWS = 8
-"""Rows up to which quantised weights are multiplied by vector kernels (MMVQ_MAX_BATCH_SIZE)."""
 TILED_ROWS, BLOCK_ROWS, BLOCK_DEPTH = 16, 32, 64
 """Rows up to which weights in fp16 are multiplied without cuBLAS, and what of these has to divide them: the rows of a
 block, and what a warp takes of each at once (`ggml_cuda_should_use_mmf`)."""
@@ -65,11 +62,6 @@ DELTA_FLOPS = 7
 """Per element of a state: what a key reads, the decay and what is written, and what a query reads."""
 
 
-def _present(*kernels: Kernel) -> tuple[Kernel, ...]:
-    """The kernels that are launched at all, as far as that is known."""
-    return tuple(each for each in kernels if not single(each.count) or float(each.count))
-
-
 def linear(o: Operator, s: Situation) -> Lowered:
     """One product and its bias, which is a sum of its own from two rows on.
 
@@ -79,7 +71,7 @@ def linear(o: Operator, s: Situation) -> Lowered:
     several = at_least(z["tokens"], 2)
     product = _quantised(o, s, several) if float(z["weight_bytes"]) < FP16 else _half(o, s, several)
     bias = piece("bias", "strided", z["tokens"] * z["d_out"], 2 * FP32, count=several * z["bias"])
-    return Lowered(_present(*product, bias))
+    return Lowered(launched(*product, bias))
 
 
 def _rows(o: Operator, like: Class, tokens: Number) -> Kernel:
@@ -102,21 +94,21 @@ def _half(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]:
     Several rows take no more time than they would with the kernels for many, as quantised ones.
     """
     z = o.sizes
-    tokens, library = z["tokens"], s.runtime.matrix_library.converts
+    tokens, converts = z["tokens"], s.runtime.matrix_library.converts
     if o.role in BY_SEQUENCE and s.p.phase == "decode":
         return (_by_sequence(o, "vector_product"),)
-    joined, many = o.role is Role.FFN_GATE, at_least(tokens, (TILED_ROWS if library else QUANTISED_ROWS) + 1)
-    if library and (float(z["d_out"]) % BLOCK_ROWS or float(z["d_in"]) % BLOCK_DEPTH):
+    joined, many = o.role is Role.FFN_GATE, at_least(tokens, (TILED_ROWS if converts else ggml.VECTOR_ROWS) + 1)
+    if converts and (float(z["d_out"]) % BLOCK_ROWS or float(z["d_in"]) % BLOCK_DEPTH):
         many = several
     product = replace(_rows(o, "gemm", tokens), fill=fused.fill(o))
     product = replace(product, whole=_whole(s, z["d_in"] * z["d_out"], 1, tokens))
-    by_library = _present(
-        piece("to fp16", "strided", tokens * z["d_in"], FP32 + FP16, count=library),
+    by_library = launched(
+        piece("to fp16", "strided", tokens * z["d_in"], FP32 + FP16, count=converts),
         product,
-        piece("to fp32", "strided", tokens * z["d_out"], FP32 + FP16, count=library),
+        piece("to fp32", "strided", tokens * z["d_out"], FP32 + FP16, count=converts),
     )
     tiles = replace(_rows(o, "row_product", tokens), count=several - many, instead=by_library)
-    if library:
+    if converts:
         tiles = replace(tiles, blocks=z["d_out"] / BLOCK_ROWS)
     return (
         replace(_rows(o, "vector_product", tokens), count=1 - several, joined=joined),
@@ -134,14 +126,14 @@ def _quantised(o: Operator, s: Situation, several: Number) -> tuple[Kernel, ...]
     """
     z = o.sizes
     tokens, library = z["tokens"], s.runtime.matrix_library
-    many = at_least(tokens, QUANTISED_ROWS + 1)
+    many = at_least(tokens, ggml.VECTOR_ROWS + 1)
     one, by_tiles = _rows(o, "packed_product", 1), library.tiles
     if o.role in BY_SEQUENCE and s.p.phase == "decode":
         to_blocks = piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=by_tiles == "int8")
         return to_blocks, _by_sequence(o, "packed_product")
     if library.dequantises_from is not None:
         copied = at_least(tokens, library.dequantises_from)
-        return _present(
+        return launched(
             piece("to q8_1", "stream", tokens * z["d_in"], FP32 + Q8_1, 3, count=1 - copied),
             replace(_rows(o, "packed_product", tokens), count=1 - copied), *_copied(o, tokens, copied),
         )  # fmt: skip
@@ -182,15 +174,15 @@ def _copied(o: Operator, tokens: Number, count: Number) -> tuple[Kernel, ...]:
     )
 
 
-def _whole(s: Situation, weights: Number, matrices: Number, rows: Number, half_full: Number = 0) -> Number | None:
-    """Work of whole tiles of rows with so many matrices of `weights` each, `rows` a matrix; None where they are cut.
+def _whole(s: Situation, weights: Number, matrices: Number, rows: Number, uneven: bool = False) -> Number | None:
+    """FLOP of whole tiles of rows with so many matrices of `weights` each, `rows` a matrix; None where they are cut.
 
-    Where rows differ from matrix to matrix, the last of several tiles is `half_full` on average.
+    Rows may differ from matrix to matrix (`uneven`).
     """
     most = s.runtime.matrix_library.tile_rows
     if most is None:
         return None
-    tiles = maximum(rows / most + half_full, 1) if half_full else ceil(rows / most)
+    tiles = fused.uneven_tiles(rows, most) if uneven else ceil(rows / most)
     return 2 * weights * matrices * most * tiles
 
 
@@ -227,7 +219,7 @@ def experts(o: Operator, s: Situation) -> Lowered:
     touched = _touched(z["tokens"], z["experts"], z["top_k"], s)
     each = replace(each, weights=touched / gemm.experts_touched(z["tokens"], z["experts"], z["top_k"]) * each.weights)
     split = _packed_experts if float(z["weight_bytes"]) < FP16 else _half_experts
-    return Lowered(_present(*split(o, s, each, halves, width, touched)))
+    return Lowered(launched(*split(o, s, each, halves, width, touched)))
 
 
 def _touched(tokens: Number, experts: Number, top_k: Number, s: Situation) -> Number:
@@ -237,7 +229,7 @@ def _touched(tokens: Number, experts: Number, top_k: Number, s: Situation) -> Nu
     ln(1 − k/E), so that with c = 0 it is what tokens that choose evenly touch.
     """
     policy = s.runtime.parallel.expert_spread
-    if policy is None or not policy.value:
+    if policy is None or not policy.value or float(top_k) == float(experts):
         return gemm.experts_touched(tokens, experts, top_k)
     square = policy.value**2
     mean = -tokens * log(1 - float(top_k) / float(experts))
@@ -263,20 +255,19 @@ def _packed_experts(
     inputs = z["tokens"] if o.role is Role.EXPERT_IN else rows
     mean = rows / touched
     columns = _columns(z["tokens"], width)
-    # rows differ from expert to expert, so that the last of several tiles is half full on average
-    across = touched * maximum(mean / columns + 1 / 2, 1)
+    across = touched * fused.uneven_tiles(mean, columns)
     tiles = _tiled(Kernel(o.name, "quantised_tiles", each), o, across, columns, width)
     int8 = s.runtime.matrix_library.tiles == "int8"
     if not int8:
         tiles = Kernel(o.name, "gemm", each, fill=fused.fill(o), unit="fp16")
-        tiles = replace(tiles, whole=_whole(s, z["d_in"] * width, touched, mean, 1 / 2))
+        tiles = replace(tiles, whole=_whole(s, z["d_in"] * width, touched, mean, uneven=True))
     sorts, sums = tiny("sort by expert"), tiny("sum of parts", int8)
     few = Kernel(o.name, "packed_product", read, (several - many) * halves, again=shared)
     return (
         piece("to q8_1", "stream", inputs * z["d_in"], FP32 + Q8_1, 3, count=int8 + int8 * several * (halves - 1)),
         Kernel(o.name, "packed_product", read * halves, 1 - several),
         replace(few, instead=(sorts, tiles, sums)),
-        *(replace(each, count=each.count * many * halves) for each in (sorts, tiles, sums)),
+        *(replace(k, count=k.count * many * halves) for k in (sorts, tiles, sums)),
     )  # fmt: skip
 
 
@@ -289,7 +280,7 @@ def _half_experts(
     """
     z = o.sizes
     rows = z["tokens"] * z["top_k"]
-    across = maximum(rows / touched / TILED_ROWS + 1 / 2, 1)  # the last of several half full, as of packed ones
+    across = fused.uneven_tiles(rows / touched, TILED_ROWS)
     most = TILED_TOKENS if float(width) > WIDE_EXPERT else TILED_TOKENS_NARROW
     together = Kernel(o.name, "row_product", each, halves)
     looped: Number = 0
@@ -337,7 +328,7 @@ def gated_activation(o: Operator, s: Situation) -> Lowered:
     """The activation and the product; a part of the product before it where there is one token."""
     z = o.sizes
     several = at_least(minimum(z["tokens"], s.p.tokens), 2)  # rows of experts are more than tokens
-    return Lowered(_present(piece("gate", "stream", z["tokens"] * z["width"], 3 * FP32, 5, count=several)))
+    return Lowered(launched(piece("gate", "stream", z["tokens"] * z["width"], 3 * FP32, 5, count=several)))
 
 
 def state_gate(o: Operator, s: Situation) -> Lowered:
@@ -352,11 +343,6 @@ def state_gate(o: Operator, s: Situation) -> Lowered:
 def product(o: Operator, s: Situation) -> Lowered:
     """Two tensors, or parts of one, multiplied."""
     return Lowered((piece("product", "strided", o.sizes["tokens"] * o.sizes["width"], 3 * FP32),))
-
-
-def rotary(o: Operator, s: Situation) -> Lowered:
-    """Queries, then keys, which go into the cache on the way."""
-    return Lowered((piece("rope", "stream", o.sizes["tokens"] * o.sizes["width"] / 2, 2 * FP32, 3, count=2),))
 
 
 def cache_append(o: Operator, s: Situation) -> Lowered:
@@ -407,7 +393,7 @@ def causal_attention(o: Operator, s: Situation) -> Lowered:
             kernel, spread=several * kernel.spread + (1 - several) * fused.in_parts(kernel, o).spread,
             padding=several * kernel.padding + (1 - several) * all_keys,
         )  # fmt: skip
-    return Lowered(_present(*before, tiny("mask", several), kernel, parts), copy)
+    return Lowered(launched(*before, tiny("mask", several), kernel, parts), copy)
 
 
 def _cells(o: Operator, s: Situation) -> Number:
@@ -484,7 +470,7 @@ def ssd_scan(o: Operator, s: Situation) -> Lowered:
         Kernel("keep", "stream", Cost(state=2 * state)),
         piece("skip", "strided", tokens * inner, 2 * FP32), piece("add", "strided", tokens * inner, 3 * FP32),
     )  # fmt: skip
-    return Lowered(_present(before, one_by_one, *_chunks(o, chunked), *after))
+    return Lowered(launched(before, one_by_one, *_chunks(o, chunked), *after))
 
 
 def _chunks(o: Operator, chunked: Number) -> tuple[Kernel, ...]:
@@ -568,7 +554,7 @@ RULES: dict[CostFunction, Callable[[Operator, Situation], Lowered]] = {
     pointwise.gated_rms_norm: state_gate,
     gating.product: product,
     pointwise.add: add,
-    attention.rotary: rotary,
+    attention.rotary: ggml.rotary,
     attention.cache_append: cache_append,
     attention.causal_attention: causal_attention,
     conv.causal_conv1d: convolution,

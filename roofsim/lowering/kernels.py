@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Literal
 
-from roofsim.foundation.arith import Number
+from roofsim.foundation.arith import Number, single
 from roofsim.foundation.cost import Cost
 from roofsim.foundation.values import dataclass
 from roofsim.model.step import Pass, Phase
@@ -139,7 +139,8 @@ class Situation:
     step: Phase | None = None
 
 
-FP32 = 4
+FP32, FP16 = 4, 2
+"""Bytes per element."""
 
 
 def piece(name: str, like: Class, elements: Number, moved: Number, flops: Number = 1, count: Number = 1) -> Kernel:
@@ -167,6 +168,11 @@ def tiny(name: str, count: Number = 1) -> Kernel:
 def brought(name: str, count: Number = 1) -> Kernel:
     """A small kernel of a library that launches several in a call: Python, most of a launch, calls it once."""
     return replace(tiny(name, count), replayed=1)
+
+
+def launched(*kernels: Kernel) -> tuple[Kernel, ...]:
+    """The kernels that are launched at all, as far as that is known."""
+    return tuple(each for each in kernels if not single(each.count) or float(each.count))
 
 
 def norm_pieces(elements: Number, a: Number, in_fp32: bool = False) -> tuple[Kernel, ...]:

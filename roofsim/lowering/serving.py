@@ -106,10 +106,10 @@ def sorted_by_expert(o: Operator) -> tuple[Kernel, ...]:
 def in_tiles(o: Operator, product: Kernel, p: Pass) -> Kernel:
     """A product of experts whose tiles are of one expert each, computed whole (`get_default_config` in fused_moe.py).
 
-    Rows differ from expert to expert, so that the last of several tiles is half full on average. From 1,024 tokens on
-    tiles are 256 wide (most of the files in its configs/ for Hopper and Blackwell), those of blocks of eight bits 64
-    high. Tiles beside each other load the same rows, those one below the other the same weights, from the last-level
-    cache; DeepGEMM's, to which such blocks go on several ranks, load them for two at a time.
+    From 1,024 tokens on tiles are 256 wide (most of the files in its configs/ for Hopper and Blackwell), those of
+    blocks of eight bits 64 high. Tiles beside each other load the same rows, those one below the other the same
+    weights, from the last-level cache; DeepGEMM's, to which such blocks go on several ranks, load them for two at a
+    time.
     """
     z, unit = o.sizes, fused.unit_of(o, p)
     blocks = bool(p.precision.scaled) and unit == "fp8"
@@ -121,7 +121,7 @@ def in_tiles(o: Operator, product: Kernel, p: Pass) -> Kernel:
     elif not deep:
         wide = wide + 128 * at_least(z["tokens"], 1024)
     touched = gemm.experts_touched(z["tokens"], z["experts"], z["top_k"])
-    each = maximum(fused.rows(o) / touched / high + 1 / 2, 1)
+    each = fused.uneven_tiles(fused.rows(o) / touched, high)
     across = ceil(z["d_out"] / wide)
     tiles, tile = touched * each * across, 2 * high * wide * fused.whole_inputs(o, p)
     byte = ACTIVATION_BYTES.get(unit or "", z["act_bytes"])
@@ -167,7 +167,7 @@ def alone(whole: Kernel, o: Operator) -> Kernel:
     mha_varlen_fwd). Of the rows of a tile one is wanted, and the last tile of keys is half full.
     """
     z = o.sizes
-    last = minimum(z["context"] + z["new"], z.get("window", z.get("chunk", z["context"] + z["new"])))
+    last = fused.last_sees(o)
     tiles = fused.FEWEST * (last + fused.KEYS / 2) / last
     return replace(whole, blocks=z["batch"] * z["heads"], rows=1, spread=1, padding=tiles)
 

@@ -1076,6 +1076,13 @@ def test_experts_of_llama_cpp_are_chosen_unevenly(rows: int, touched: float) -> 
     assert found == pytest.approx([4 * (1 - 0.5**rows) * 30 * wide])
 
 
+def test_all_experts_of_llama_cpp_are_touched_where_each_token_chooses_all() -> None:
+    everything = network({**MOE, "top_k": 4})
+    found = [k.cost.weights for row in lower(everything, runtime("llama.cpp"), pass_of(1, 1 / 2))
+             for o, low in row for k in low.kernels if o.name == "experts_down" and k.cost.weights]  # fmt: skip
+    assert found == pytest.approx([4 * 30 / 2])
+
+
 def test_llama_cpp_multiplies_few_tokens_by_a_matrix_of_every_expert_that_they_chose() -> None:
     def to_blocks(rows: int, width: int, times: int = 1) -> Launch:
         return each("stream", rows * width, FP32, 36 / 32, flops=3, count=times)
