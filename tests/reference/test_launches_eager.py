@@ -30,6 +30,7 @@ from counting.launches import (
 )
 from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 
+from roofsim.foundation.schema import variant
 from roofsim.lowering.step import lower
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
@@ -246,6 +247,10 @@ def test_with_a_mask_every_pair_is_scored_in_tiles_and_the_mask_read_for_every_h
     check(shorter, GROUPED, PREFILL, {"attention": [tiled(4)]})
     splitting = runtime(OLD, attention={"kv_heads": "grouped", "splits_decode": True, "mask_padded": False})
     check(alike, splitting, STEP, {"attention": masked(1, 6, 1, state=2 * 7 * 4 * 5 * CACHE)})
+    # what cuDNN counts in is cleared where it attends, not under a mask
+    planning = variant(GROUPED, attention=variant(GROUPED.attention, plans=True))
+    check(alike, planning, PREFILL, {"attention": masked(3, 4, 1, state=2 * 7 * 4 * 5 * CACHE)})
+    check(shorter, planning, PREFILL, {"attention": [tiled(4), tiny()]})
     # heads that share keys cannot share them under a mask
     grouped = Expected([copied(7), *masked(1, 6, 1, read=copies)], temporary=copies)
     check(network(MASKED), splitting, STEP, {"attention": grouped})

@@ -76,9 +76,10 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
         "embedding": [Own("stream", blocks=1, waits=2 * 6)],
     }
     check(network(GQA, GATED), stack, PREFILL, expected)
-    for new, rows in (8, 1), (9, 18):  # from 17 on each has a block of its own
-        looked_up = Own("stream", blocks=rows * 2, waits=2 * 16 if rows == 1 else 2)
-        check(network(GQA, d_model=129), stack, Pass(2, new, 0, PRECISION), {"embedding": [looked_up]})
+    for new, rows in (16, 1), (17, 17), (18, 18):  # from 17 on each has a block of its own
+        for width, across in (128, 1), (129, 2), (256, 2), (257, 3):
+            looked_up = Own("stream", blocks=rows * across, waits=2 * 16 if rows == 1 else 2)
+            check(network(GQA, d_model=width), stack, Pass(1, new, 0, PRECISION), {"embedding": [looked_up]})
     step = {"attention": [of_a_token(4, 2), tiny()], "q_proj": [product(10)]}
     check(network(GQA, GATED), stack, STEP, step)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
@@ -850,6 +851,33 @@ def test_a_piece_of_one_prompt_scores_all_its_keys_on_llama_cpp() -> None:
     assert attention_of(network(GQA), Pass(1, 300, 0, HALF), None)["attention"].padding == pytest.approx(300 / 150.5)
     windowed = attention_of(network(GQA | {"window": 20}), Pass(1, 300, 50, HALF), None)
     assert windowed["attention"].padding == pytest.approx(350 / 20)
+
+
+@pytest.mark.parametrize(
+    ("window", "context", "chunk", "cells"),
+    [
+        # 20 and a piece of 512 in multiples of 256: three of them; one for a window beside the token of a step alone
+        (20, 1000, 512, 768), (20, 100, 512, 101), (20, 767, 512, 768), (20, 1000, None, 256), (256, 1000, 512, 768),
+        (257, 5000, 512, 1024), (5000, 1000, 512, 1001),
+    ],
+)  # fmt: skip
+def test_a_step_of_llama_cpp_reads_all_cells_that_a_window_has_room_for(
+    window: int, context: int, chunk: int | None, cells: int
+) -> None:
+    """Keys and values of two heads of three in each of them, which four heads score; of a window of 20 they see 20."""
+    stack, p = runtime("llama.cpp", memory={"chunk": chunk}), Pass(1, 1, context, HALF, phase="decode")
+    found = {k.name: k for row in lower(network(GQA | {"window": window}), stack, p) for o, low in row
+             for k in low.kernels if o.name == "attention"}  # fmt: skip
+    cost = found["attention"].cost
+    assert cost.state == pytest.approx(cells * 2 * 6 * FP16)
+    assert (cost.matrix, cost.vector) == pytest.approx((4 * cells * 4 * 3, 5 * cells * 4))
+    assert cost.activations == 4 * 6 * ACT
+    assert found["sum of parts"].parts == pytest.approx(cells / 128)
+    # copied to fp16, all of them are, keys and values each
+    copied = [low for row in lower(network(GQA | {"window": window}), stack, cached(p, FP32)) for o, low in row
+              if o.name == "attention"]  # fmt: skip
+    assert copied[0].temporary == pytest.approx(cells * 2 * 6 * FP16)
+    assert copied[0].kernels[0].cost.state == pytest.approx(cells * 2 * 3 * FP32)
 
 
 @pytest.mark.parametrize(
