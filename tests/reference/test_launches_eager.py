@@ -121,6 +121,9 @@ def test_a_rotation_is_two_products_a_negated_half_joined_and_a_sum_for_queries_
             "attention": [tiled(4), each("strided", TOKENS * 12, ACT, ACT, indexed=3 / 4), tiny()],
         },
     )  # fmt: skip
+    # those of one token lie side by side however they are laid out
+    for family in ("phi3", "llama"):
+        check(network(GQA, family=family), runtime(NEW), STEP, {"attention": [of_a_token(4, 2), tiny()]})
 
 
 def appended(held: int, new: int) -> list[Launch]:
@@ -762,6 +765,11 @@ def test_granite_multiplies_what_is_added_and_has_one_matrix_for_gate_and_up() -
     check(model, stack, PREFILL, expected)
     fewer = runtime(NEW, matrix_library={"clears_from": 8 * TOKENS + 1})
     check(model, fewer, PREFILL, {"shared_gate_proj": [product(10)], "shared_up_proj": [joined]})
+    # queries have a matrix of their own
+    both = network(GQA, EXPERTS | {"shared_width": 4}, family="granitemoehybrid")
+    for limit, clears in ((12 * TOKENS, 1), (12 * TOKENS + 1, 0)):
+        stack = runtime(NEW, matrix_library={"clears_from": limit})
+        check(both, stack, PREFILL, {"q_proj": [product(10), *[tiny()] * clears]})
 
 
 def test_experts_in_a_loop_are_launched_one_by_one_as_far_as_any_token_chose_them() -> None:

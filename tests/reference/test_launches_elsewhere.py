@@ -848,7 +848,11 @@ def test_a_piece_of_one_prompt_scores_all_its_keys_on_llama_cpp() -> None:
     assert found["attention"].padding == pytest.approx(64 / 6 * 7 / 6)
     # of 300 tokens the last sees all 300, in the mean they see 150.5; a window of 20 has room for a piece of 512 beside
     # it, in multiples of 256 cells: 768, of which 350 are in use
-    assert attention_of(network(GQA), Pass(1, 300, 0, HALF), None)["attention"].padding == pytest.approx(300 / 150.5)
+    whole = attention_of(network(GQA), Pass(1, 300, 0, HALF), None)["attention"]
+    assert whole.padding == pytest.approx(300 / 150.5)
+    # units share out the keys of a tile by 128, of several sequences what a query sees in the mean
+    assert whole.spread == 300 / 128
+    assert attention_of(network(GQA), Pass(2, 300, 0, HALF), None)["attention"].spread == pytest.approx(150.5 / 300)
     windowed = attention_of(network(GQA | {"window": 20}), Pass(1, 300, 50, HALF), None)
     assert windowed["attention"].padding == pytest.approx(350 / 20)
 

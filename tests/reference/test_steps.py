@@ -129,6 +129,8 @@ def test_attention_with_sinks_has_tiles_of_16_rows_where_flash_attention_2_would
     prompts, single = found(MIXED)
     assert prompts.padding == pytest.approx(64 / 6 * (6 + 64) / 6)
     assert (single.blocks, single.rows, single.spread, single.padding) == (2 * 2, 2, 1, 64 / 2)
+    assert prompts.triton
+    assert single.triton
     # steps without prompts split keys, Hopper has FlashAttention-3
     whole, summed = found(replace(STEP, context=1023, logits="last"))
     assert (whole.spread, whole.padding, whole.triton, summed.name) == (8, 1, True, "sum of splits")
