@@ -401,9 +401,10 @@ def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
     out = {"out_proj": [product(6), each("stream", (8 if new == 3 else 2) * D, ACT, ACT)]}  # six are padded to eight
     check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [*rows, Own("scan")]} | conv(6) | out)
     check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [tiny(1), Own("stream", triton=True)]} | stepped)
-    wide, longer = network(SELECTIVE | {"d_inner": 257}, family="mamba"), Pass(2, 9, 0, PRECISION)
-    halves = [Own("stream", blocks=2 * 2 * 2, indexed=2 * 9 * 257 / 2, waits=4 + 8, triton=True)]
-    check(wide, stack, longer, {"conv": halves})
+    for inner, across in (256, 1), (257, 2):
+        wide, longer = network(SELECTIVE | {"d_inner": inner}, family="mamba"), Pass(2, 9, 0, PRECISION)
+        halves = [Own("stream", blocks=2 * 2 * across, indexed=2 * 9 * inner / 2, waits=4 + 8, triton=True)]
+        check(wide, stack, longer, {"conv": halves})
 
 
 def test_a_serving_engine_joins_and_copies_the_result_of_a_short_convolution() -> None:
@@ -1035,8 +1036,9 @@ def test_a_serving_engine_normalises_before_a_delta_rule_whose_heads_go_through_
     step = Own("stream", blocks=2 * 4, waits=3, uses=2, triton=True)
     check(model, runtime("vllm"), PREFILL, {"scan": [tiny(8), normalised, tiny(), rule]})
     check(model, runtime("vllm"), STEP, {"scan": [tiny(3), step]})
-    wide = network(DELTA | {"value_dim": 33})  # 32 values for a block
-    check(wide, runtime("vllm"), STEP, {"scan": [replace(step, blocks=2 * 4 * 2)]})
+    for values, blocks in (32, 1), (33, 2), (64, 2), (65, 3):  # 32 values for a block
+        wide = network(DELTA | {"value_dim": values})
+        check(wide, runtime("vllm"), STEP, {"scan": [replace(step, blocks=2 * 4 * blocks)]})
     check(network(DELTA), runtime("vllm"), PREFILL, {"scan": [normalised, tiny(), rule]})
     check(model, runtime("ideal"), STEP, {"scan": [Own("delta", blocks=2 * 4)]})
     check(model, runtime("ideal"), Pass(2, 8, 0, PRECISION), {"scan": [Own("delta", blocks=2 * 4)]})
@@ -1249,6 +1251,11 @@ def test_other_back_ends_unpack_to_fp16_in_their_tiles_and_convert_nothing(
     (found,) = (k for row in lower(network(MOE), stack, pass_of(600, 1 / 2)) for o, low in row for k in low.kernels
                 if o.name == "experts_up" and k.like == "gemm")  # fmt: skip
     assert found.unit == "fp16"
+    # 32 choices of one expert each fill no tile of 32 rows, of which each chosen expert has one
+    touched = 4 * (1 - (1 + 1.28**2 * 32 * log(4 / 3)) ** (-1 / 1.28**2))
+    single = replace(parts_of_experts(32, "gemm", 10, 3, touched * 30 / 2, 2), fill=20)
+    single = in_tiles(single, tile and 2 * 30 * touched * tile)
+    check(network(MOE | {"top_k": 1}), stack, pass_of(32, 1 / 2), {"experts_up": [tiny(2), single]})
     for tokens, like in ((few_tokens, "packed_product"), (few_tokens + 1, "gemm")):
         kinds = {k.like for row in lower(network(MOE), stack, pass_of(tokens, 1 / 2)) for o, low in row
                  for k in low.kernels if o.name == "experts_up" and k.count and k.cost.matrix}  # fmt: skip

@@ -152,6 +152,14 @@ def test_state_space_layers_run_prompts_and_single_tokens_apart() -> None:
     assert not any(k.joined for k in latent)
 
 
+def test_tokens_beside_prompts_are_convolved_as_prompts_are() -> None:
+    """Blocks of up to eight tokens of each sequence, for 256 channels; 12 of x and twice ten of B and C."""
+    found = launched(network(SSM), runtime("vllm", **NO_GRAPHS), MIXED, "conv")
+    assert sorted((k.blocks, k.indexed, k.waits, k.uses) for k in found) == [
+        (2, 2 * 1 * 32 / 2, 4 + 1, 1), (2, 2 * 3 * 32 / 2, 4 + 3, 1),
+    ]  # fmt: skip
+
+
 def test_tokens_beside_prompts_are_updates_of_the_delta_rule() -> None:
     model, stack = network(DELTA, family="qwen3_next"), runtime("vllm", **NO_GRAPHS)
     (scan,) = {o.name for row in model.rows(MIXED) for o in row.operators if o.function.__name__ == "delta_rule"}

@@ -624,13 +624,14 @@ def test_kernels_of_2023_take_elements_one_by_one_in_a_block_for_each_token():
     assert kernel("act_fn").indexed is kernel("rotary_emb").indexed is None
     for op in ("mlp_act", "input_layernorm", "attn_rope"):  # whatever weights have
         assert kernel(op, weight_dtype="fp8").indexed == kernel(op).indexed
+        assert kernel(op, "tokens=10;tp=2;hidden=4096;kv_dtype=fp8").indexed == kernel(op).indexed
 
 
 def test_a_convolution_of_contiguous_tokens_streams_and_vllms_is_that_of_its_lowering():
     (own,) = kernels_of("causal_conv1d", "D=3072;L=1025", prompt=0)
     assert (own.like, own.blocks, own.steps) == ("stream", 3072, 6)
     # weights of four taps and a bias in a byte each, activations in two
-    sizes, small = Sizes(run(op="causal_conv1d", note="D=3072;L=9", prompt=0)), Precision(weights=1)
+    sizes, small = Sizes(run(op="causal_conv1d", note="D=3072;L=9", prompt=0)), Precision(weights=1, cache=1)
     (bytes_of,) = operators.kernels_of("causal_conv1d", sizes, small, library.runtime("vllm"))
     assert (bytes_of.cost.weights, bytes_of.cost.activations) == (3072 * 5, 2 * 9 * 3072 * 2)
     channels = 2 * 16 * 128 + 32 * 128
@@ -1017,6 +1018,8 @@ def test_rows_of_tables_are_of_the_build_that_is_named_after_them_the_last_also_
 def test_a_table_is_found_however_much_a_log_says_before_it(tmp_path):
     (tmp_path / "bench.log").write_text("load_tensors: ....................\n" * 3000 + TABLE)
     assert [r.line for r in read_runs(str(tmp_path / "bench.log")).runs] == [3005, 3006, 3007]
+    (tmp_path / "bench").write_text(TABLE + "load_tensors: ....................\n" * 3000 + TABLE)
+    assert [r.line for r in read_runs(str(tmp_path / "bench")).runs] == [5, 6, 7, 3014, 3015, 3016]
 
 
 def test_a_file_is_no_log_of_vllm_for_its_name_or_a_word_in_it_alone(tmp_path):
@@ -1044,7 +1047,7 @@ def test_llama_batched_bench_is_read_from_its_table_and_from_json(tmp_path):
     for name in ("bench.md", "bench.jsonl"):
         prompt, step = read_runs(str(tmp_path / name)).runs[:2]
         assert (prompt.phase, prompt.batch, prompt.prompt, prompt.value) == ("prefill", 8, 128, 0.8)
-        assert prompt.notes["n_ubatch"] == "1024"
+        assert (prompt.context, prompt.notes["n_ubatch"]) == (0, "1024")
         assert (step.phase, step.batch, step.context, step.generated, step.value) == ("decode", 8, 128, 64, 0.05)
     shared, step = read_runs(str(tmp_path / "bench.jsonl")).runs[2:]
     assert (shared.batch, step.batch) == (1, 8)
