@@ -322,6 +322,19 @@ def test_a_kernel_takes_no_less_than_its_least_and_no_more_than_its_most(
     assert Terms(1, 5, 3, 0, least, most).time == time
 
 
+@pytest.mark.parametrize(
+    ("least", "most", "busy", "working"),
+    [
+        (None, None, None, 5), (8, None, None, 7), (None, 4, None, 3), (None, 1 / 2, None, 0),
+        (None, 4, 2, 2), (None, 4, 9, 3), (None, 1 / 2, 2, 0),
+    ],
+)  # fmt: skip
+def test_what_is_not_fixed_is_worked_in_as_far_as_what_takes_its_place_works(
+    least: float | None, most: float | None, busy: float | None, working: float
+) -> None:
+    assert Terms(1, 5, 3, 0, least, most, busy).working == working
+
+
 def test_a_kernel_takes_no_less_than_the_one_beneath_it_and_no_more_than_those_in_its_stead() -> None:
     slow, quick = kernel("stream", Cost(vector=1000)), kernel("stream", Cost(vector=50))
     assert (terms(slow, M).time, terms(quick, M).time) == (1 + 20, 1 + 1)
@@ -331,6 +344,9 @@ def test_a_kernel_takes_no_less_than_the_one_beneath_it_and_no_more_than_those_i
     assert terms(replace(own, beneath=quick), M).time == 9
     assert terms(replace(own, instead=(replace(quick, count=3),)), M).time == 3 * 2
     assert terms(replace(own, instead=(quick, slow)), M).time == 9
+    # two launches of a second each, and two seconds in which each works
+    halves = terms(replace(own, instead=(kernel("stream", Cost(vector=100), count=2),)), M)
+    assert (halves.time, halves.working) == (2 * (1 + 2), 2 * 2)
     assert parts(terms(replace(own, beneath=slow, instead=(quick,)), M)) == parts(terms(own, M))
 
 

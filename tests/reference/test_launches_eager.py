@@ -30,6 +30,8 @@ from counting.launches import (
 )
 from counting.rows import ACT, CACHE, PRECISION, TOKENS, D
 
+from roofsim.foundation.schema import variant
+from roofsim.lowering import eager
 from roofsim.lowering.step import lower
 from roofsim.model.architecture import Architecture
 from roofsim.model.step import Pass
@@ -120,6 +122,12 @@ def test_a_rotation_is_two_products_a_negated_half_joined_and_a_sum_for_queries_
             "attention": [tiled(4), each("strided", TOKENS * 12, ACT, ACT, indexed=3 / 4), tiny()],
         },
     )  # fmt: skip
+    merged = each("strided", TOKENS * 8, ACT, ACT, indexed=3 / 4)  # of values of two elements
+    narrow = network(GQA | {"v_dim": 2}, family="phi3")
+    check(narrow, runtime(NEW), PREFILL, {"attention": [tiled(4), merged, tiny()]})
+    # those of one token lie side by side however they are laid out
+    for family in ("phi3", "llama"):
+        check(network(GQA, family=family), runtime(NEW), STEP, {"attention": [of_a_token(4, 2), tiny()]})
 
 
 def appended(held: int, new: int) -> list[Launch]:
@@ -246,6 +254,10 @@ def test_with_a_mask_every_pair_is_scored_in_tiles_and_the_mask_read_for_every_h
     check(shorter, GROUPED, PREFILL, {"attention": [tiled(4)]})
     splitting = runtime(OLD, attention={"kv_heads": "grouped", "splits_decode": True, "mask_padded": False})
     check(alike, splitting, STEP, {"attention": masked(1, 6, 1, state=2 * 7 * 4 * 5 * CACHE)})
+    # what cuDNN counts in is cleared where it attends, not under a mask
+    planning = variant(GROUPED, attention=variant(GROUPED.attention, plans=True))
+    check(alike, planning, PREFILL, {"attention": masked(3, 4, 1, state=2 * 7 * 4 * 5 * CACHE)})
+    check(shorter, planning, PREFILL, {"attention": [tiled(4), tiny()]})
     # heads that share keys cannot share them under a mask
     grouped = Expected([copied(7), *masked(1, 6, 1, read=copies)], temporary=copies)
     check(network(MASKED), splitting, STEP, {"attention": grouped})
@@ -716,6 +728,12 @@ def test_experts_are_one_grouped_product_on_sorted_tokens(tokens: int, at_once: 
     check(network(EXPERTS), runtime(NEW), PREFILL if tokens == TOKENS else Pass(1, tokens, 0, PRECISION), expected)
 
 
+@pytest.mark.parametrize(("rows", "in_one", "by_bytes"), [(4096, 4, 0), (4097, 0, 8)])
+def test_up_to_4096_choices_are_sorted_at_once(rows: int, in_one: int, by_bytes: int) -> None:
+    counts = {k.name: k.count for k in eager.sorted_rows(rows, 10, ACT)}
+    assert (counts["sort in one block"], counts["sort by a byte"]) == (in_one, by_bytes)
+
+
 @pytest.mark.parametrize(("tokens", "kernels", "calls"), [(1, 5 + 20 + 2 + 4 + 5, 27), (4096, 5 + 37 + 2 + 4 + 5, 27)])
 def test_python_calls_a_library_once_whatever_that_launches(tokens: int, kernels: int, calls: int) -> None:
     """To fp32, the best, softmax, back; sort, divide, two gathers, whole numbers, counts, sums, two comparisons, fill,
@@ -757,6 +775,13 @@ def test_granite_multiplies_what_is_added_and_has_one_matrix_for_gate_and_up() -
     check(model, stack, PREFILL, expected)
     fewer = runtime(NEW, matrix_library={"clears_from": 8 * TOKENS + 1})
     check(model, fewer, PREFILL, {"shared_gate_proj": [product(10)], "shared_up_proj": [joined]})
+    least = runtime(NEW, matrix_library={"clears_from": 1})
+    check(model, least, PREFILL, {"shared_gate_proj": [product(10), tiny()], "shared_up_proj": [joined]})
+    # queries have a matrix of their own
+    both = network(GQA, EXPERTS | {"shared_width": 4}, family="granitemoehybrid")
+    for limit, clears in ((12 * TOKENS, 1), (12 * TOKENS + 1, 0)):
+        stack = runtime(NEW, matrix_library={"clears_from": limit})
+        check(both, stack, PREFILL, {"q_proj": [product(10), *[tiny()] * clears]})
 
 
 def test_experts_in_a_loop_are_launched_one_by_one_as_far_as_any_token_chose_them() -> None:

@@ -76,9 +76,10 @@ def test_a_serving_engine_joins_products_and_sums_with_norms() -> None:
         "embedding": [Own("stream", blocks=1, waits=2 * 6)],
     }
     check(network(GQA, GATED), stack, PREFILL, expected)
-    for new, rows in (8, 1), (9, 18):  # from 17 on each has a block of its own
-        looked_up = Own("stream", blocks=rows * 2, waits=2 * 16 if rows == 1 else 2)
-        check(network(GQA, d_model=129), stack, Pass(2, new, 0, PRECISION), {"embedding": [looked_up]})
+    for new, rows in (16, 1), (17, 17), (18, 18):  # from 17 on each has a block of its own
+        for width, across in (128, 1), (129, 2), (256, 2), (257, 3):
+            looked_up = Own("stream", blocks=rows * across, waits=2 * 16 if rows == 1 else 2)
+            check(network(GQA, d_model=width), stack, Pass(1, new, 0, PRECISION), {"embedding": [looked_up]})
     step = {"attention": [of_a_token(4, 2), tiny()], "q_proj": [product(10)]}
     check(network(GQA, GATED), stack, STEP, step)
     check(network(GQA, norm="layer"), stack, PREFILL, {"norm_1": [added]})
@@ -400,9 +401,10 @@ def test_a_serving_engine_scans_with_the_kernels_of_mamba_ssm(new: int) -> None:
     out = {"out_proj": [product(6), each("stream", (8 if new == 3 else 2) * D, ACT, ACT)]}  # six are padded to eight
     check(network(SELECTIVE, family="mamba"), stack, p, {"scan": [*rows, Own("scan")]} | conv(6) | out)
     check(network(SELECTIVE, family="mamba"), stack, STEP, {"scan": [tiny(1), Own("stream", triton=True)]} | stepped)
-    wide, longer = network(SELECTIVE | {"d_inner": 257}, family="mamba"), Pass(2, 9, 0, PRECISION)
-    halves = [Own("stream", blocks=2 * 2 * 2, indexed=2 * 9 * 257 / 2, waits=4 + 8, triton=True)]
-    check(wide, stack, longer, {"conv": halves})
+    for inner, across in (256, 1), (257, 2):
+        wide, longer = network(SELECTIVE | {"d_inner": inner}, family="mamba"), Pass(2, 9, 0, PRECISION)
+        halves = [Own("stream", blocks=2 * 2 * across, indexed=2 * 9 * inner / 2, waits=4 + 8, triton=True)]
+        check(wide, stack, longer, {"conv": halves})
 
 
 def test_a_serving_engine_joins_and_copies_the_result_of_a_short_convolution() -> None:
@@ -847,9 +849,40 @@ def test_a_piece_of_one_prompt_scores_all_its_keys_on_llama_cpp() -> None:
     assert found["attention"].padding == pytest.approx(64 / 6 * 7 / 6)
     # of 300 tokens the last sees all 300, in the mean they see 150.5; a window of 20 has room for a piece of 512 beside
     # it, in multiples of 256 cells: 768, of which 350 are in use
-    assert attention_of(network(GQA), Pass(1, 300, 0, HALF), None)["attention"].padding == pytest.approx(300 / 150.5)
+    whole = attention_of(network(GQA), Pass(1, 300, 0, HALF), None)["attention"]
+    assert whole.padding == pytest.approx(300 / 150.5)
+    # units share out the keys of a tile by 128, of several sequences what a query sees in the mean
+    assert whole.spread == 300 / 128
+    assert attention_of(network(GQA), Pass(2, 300, 0, HALF), None)["attention"].spread == pytest.approx(150.5 / 300)
     windowed = attention_of(network(GQA | {"window": 20}), Pass(1, 300, 50, HALF), None)
     assert windowed["attention"].padding == pytest.approx(350 / 20)
+
+
+@pytest.mark.parametrize(
+    ("window", "context", "chunk", "cells"),
+    [
+        # 20 and a piece of 512 in multiples of 256: three of them; one for a window beside the token of a step alone
+        (20, 1000, 512, 768), (20, 100, 512, 101), (20, 767, 512, 768), (20, 1000, None, 256), (256, 1000, 512, 768),
+        (257, 5000, 512, 1024), (5000, 1000, 512, 1001),
+    ],
+)  # fmt: skip
+def test_a_step_of_llama_cpp_reads_all_cells_that_a_window_has_room_for(
+    window: int, context: int, chunk: int | None, cells: int
+) -> None:
+    """Keys and values of two heads of three in each of them, which four heads score; of a window of 20 they see 20."""
+    stack, p = runtime("llama.cpp", memory={"chunk": chunk}), Pass(1, 1, context, HALF, phase="decode")
+    found = {k.name: k for row in lower(network(GQA | {"window": window}), stack, p) for o, low in row
+             for k in low.kernels if o.name == "attention"}  # fmt: skip
+    cost = found["attention"].cost
+    assert cost.state == pytest.approx(cells * 2 * 6 * FP16)
+    assert (cost.matrix, cost.vector) == pytest.approx((4 * cells * 4 * 3, 5 * cells * 4))
+    assert cost.activations == 4 * 6 * ACT
+    assert found["sum of parts"].parts == pytest.approx(cells / 128)
+    # copied to fp16, all of them are, keys and values each
+    copied = [low for row in lower(network(GQA | {"window": window}), stack, cached(p, FP32)) for o, low in row
+              if o.name == "attention"]  # fmt: skip
+    assert copied[0].temporary == pytest.approx(cells * 2 * 6 * FP16)
+    assert copied[0].kernels[0].cost.state == pytest.approx(cells * 2 * 3 * FP32)
 
 
 @pytest.mark.parametrize(
@@ -1003,8 +1036,9 @@ def test_a_serving_engine_normalises_before_a_delta_rule_whose_heads_go_through_
     step = Own("stream", blocks=2 * 4, waits=3, uses=2, triton=True)
     check(model, runtime("vllm"), PREFILL, {"scan": [tiny(8), normalised, tiny(), rule]})
     check(model, runtime("vllm"), STEP, {"scan": [tiny(3), step]})
-    wide = network(DELTA | {"value_dim": 33})  # 32 values for a block
-    check(wide, runtime("vllm"), STEP, {"scan": [replace(step, blocks=2 * 4 * 2)]})
+    for values, blocks in (32, 1), (33, 2), (64, 2), (65, 3):  # 32 values for a block
+        wide = network(DELTA | {"value_dim": values})
+        check(wide, runtime("vllm"), STEP, {"scan": [replace(step, blocks=2 * 4 * blocks)]})
     check(network(DELTA), runtime("vllm"), PREFILL, {"scan": [normalised, tiny(), rule]})
     check(model, runtime("ideal"), STEP, {"scan": [Own("delta", blocks=2 * 4)]})
     check(model, runtime("ideal"), Pass(2, 8, 0, PRECISION), {"scan": [Own("delta", blocks=2 * 4)]})
@@ -1224,6 +1258,11 @@ def test_other_back_ends_unpack_to_fp16_in_their_tiles_and_convert_nothing(
     (found,) = (k for row in lower(network(MOE), stack, pass_of(600, 1 / 2)) for o, low in row for k in low.kernels
                 if o.name == "experts_up" and k.like == "gemm")  # fmt: skip
     assert found.unit == "fp16"
+    # 32 choices of one expert each fill no tile of 32 rows, of which each chosen expert has one
+    touched = 4 * (1 - (1 + 1.28**2 * 32 * log(4 / 3)) ** (-1 / 1.28**2))
+    single = replace(parts_of_experts(32, "gemm", 10, 3, touched * 30 / 2, 2), fill=20)
+    single = in_tiles(single, tile and 2 * 30 * touched * tile)
+    check(network(MOE | {"top_k": 1}), stack, pass_of(32, 1 / 2), {"experts_up": [tiny(2), single]})
     for tokens, like in ((few_tokens, "packed_product"), (few_tokens + 1, "gemm")):
         kinds = {k.like for row in lower(network(MOE), stack, pass_of(tokens, 1 / 2)) for o, low in row
                  for k in low.kernels if o.name == "experts_up" and k.count and k.cost.matrix}  # fmt: skip

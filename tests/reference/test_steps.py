@@ -108,6 +108,10 @@ def test_single_tokens_beside_prompts_have_a_tile_for_each_head_in_flash_attenti
     other = runtime("vllm", **NO_GRAPHS, attention={"one_call": False})
     for on, found in (("mi300x", stack), ("h100-sxm", stack), ("a100-sxm-80gb", other)):
         assert all(k.padding < 64 for k in launched(network(GQA), found, MIXED, "attention", on)[1:])
+    # a window or a chunk of four ends after four keys; of chosen blocks the tile is that of all seven
+    for limit, keys in (({"window": 4}, 4), ({"window": 9}, 7), ({"chunk": 4}, 4), ({"block": 4, "blocks": 2}, 7)):
+        *_, single = launched(network(GQA | limit), stack, MIXED, "attention", "a100-sxm-80gb")
+        assert single.padding == pytest.approx(64 * (keys + 64) / keys), limit
 
 
 def test_attention_with_sinks_has_tiles_of_16_rows_where_flash_attention_2_would_run() -> None:
@@ -125,10 +129,15 @@ def test_attention_with_sinks_has_tiles_of_16_rows_where_flash_attention_2_would
     prompts, single = found(MIXED)
     assert prompts.padding == pytest.approx(64 / 6 * (6 + 64) / 6)
     assert (single.blocks, single.rows, single.spread, single.padding) == (2 * 2, 2, 1, 64 / 2)
+    assert prompts.triton
+    assert single.triton
     # steps without prompts split keys, Hopper has FlashAttention-3
     whole, summed = found(replace(STEP, context=1023, logits="last"))
     assert (whole.spread, whole.padding, whole.triton, summed.name) == (8, 1, True, "sum of splits")
+    assert (summed.like, summed.triton) == ("stream", True)
     assert not any(k.triton for k in found(MIXED, "h100-sxm"))
+    apart = runtime("vllm", **NO_GRAPHS, attention={"one_call": False})
+    assert not any(k.triton for k in launched(model, apart, MIXED, "attention", "a100-sxm-80gb"))
 
 
 def test_state_space_layers_run_prompts_and_single_tokens_apart() -> None:
@@ -141,6 +150,14 @@ def test_state_space_layers_run_prompts_and_single_tokens_apart() -> None:
     assert len(launched(network(SSM), stack, MIXED, "conv")) == 2
     latent = launched(network(LATENT), stack, MIXED, "attention")
     assert not any(k.joined for k in latent)
+
+
+def test_tokens_beside_prompts_are_convolved_as_prompts_are() -> None:
+    """Blocks of up to eight tokens of each sequence, for 256 channels; 12 of x and twice ten of B and C."""
+    found = launched(network(SSM), runtime("vllm", **NO_GRAPHS), MIXED, "conv")
+    assert sorted((k.blocks, k.indexed, k.waits, k.uses) for k in found) == [
+        (2, 2 * 1 * 32 / 2, 4 + 1, 1), (2, 2 * 3 * 32 / 2, 4 + 3, 1),
+    ]  # fmt: skip
 
 
 def test_tokens_beside_prompts_are_updates_of_the_delta_rule() -> None:

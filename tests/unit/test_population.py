@@ -531,6 +531,8 @@ def test_what_software_defines_is_not_counted_nor_what_operators_by_themselves_d
     assert "kernel_time" not in alone.values
     _, durations, _ = fitted(whole=False, profiled=True)
     assert durations.names == said.names, "a profiler tells how long a small kernel takes"
+    tells = [name for name in p.FIXED_TIMES if p._tells(SimpleNamespace(whole=False, profiled=True), name)]
+    assert tells == ["kernel_time"], "and of no other kind of kernel"
     _, sure, _ = fitted(whole=True, little=0.99 * p.SAYS_LITTLE)
     assert "memory_efficiency" in sure.values
 

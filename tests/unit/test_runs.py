@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -611,8 +612,8 @@ def test_operators_that_are_repeated_find_weights_and_states_in_the_cache_but_at
 
 
 def test_kernels_of_2023_take_elements_one_by_one_in_a_block_for_each_token():
-    def kernel(op, note="tokens=10;tp=2;hidden=4096"):
-        row = run(op=op, note=note, model="meta-llama/Llama-3.1-8B", prompt=None, phase="op")
+    def kernel(op, note="tokens=10;tp=2;hidden=4096", **more):
+        row = run(op=op, note=note, model="meta-llama/Llama-3.1-8B", prompt=None, phase="op", **more)
         (group,) = (reader := Reader("vllm")).jobs[reader.case(row).target.parts[0][1]].groups
         return group.kernels[0]
 
@@ -621,11 +622,18 @@ def test_kernels_of_2023_take_elements_one_by_one_in_a_block_for_each_token():
     # pairs of 20 heads of 128, a join's arithmetic for each
     assert kernel("attn_rope").indexed == pytest.approx(5 / 3 * 10 * 20 * 64)
     assert kernel("act_fn").indexed is kernel("rotary_emb").indexed is None
+    for op in ("mlp_act", "input_layernorm", "attn_rope"):  # whatever weights have
+        assert kernel(op, weight_dtype="fp8").indexed == kernel(op).indexed
+        assert kernel(op, "tokens=10;tp=2;hidden=4096;kv_dtype=fp8").indexed == kernel(op).indexed
 
 
 def test_a_convolution_of_contiguous_tokens_streams_and_vllms_is_that_of_its_lowering():
     (own,) = kernels_of("causal_conv1d", "D=3072;L=1025", prompt=0)
     assert (own.like, own.blocks, own.steps) == ("stream", 3072, 6)
+    # weights of four taps and a bias in a byte each, activations in two
+    sizes, small = Sizes(run(op="causal_conv1d", note="D=3072;L=9", prompt=0)), Precision(weights=1, cache=1)
+    (bytes_of,) = operators.kernels_of("causal_conv1d", sizes, small, library.runtime("vllm"))
+    assert (bytes_of.cost.weights, bytes_of.cost.activations) == (3072 * 5, 2 * 9 * 3072 * 2)
     channels = 2 * 16 * 128 + 32 * 128
     (triton,) = kernels_of("gdn:causal_conv1d_fn", GDN, batch=2, prompt=9)
     assert (triton.like, triton.blocks, triton.waits) == ("stream", 2 * 2 * channels / 256, 12)
@@ -840,6 +848,7 @@ def test_llama_bench_is_read_from_json_and_from_csv(tmp_path):
         assert one.weight_dtype == "q4_k_m"
         assert one.notes["fa"] == "1"
         assert one.device == "RTX 4090"
+        assert (one.line, two.line) == (2, 3)
         assert Reader("llama.cpp").case(one).model == "Llama-3.1-8B"
 
 
@@ -868,6 +877,34 @@ def test_a_prompt_goes_through_in_pieces_of_as_many_tokens_as_the_row_says_on_wh
     # as many sequences go side by side as a larger piece has room for
     assert sum(passes_of(prompt=512, batch=8, note="ubatch=4096").values()) == pytest.approx(1)
     assert sum(passes_of(prompt=512, batch=8).values()) == pytest.approx(8)
+    # of twelve, eight and then four
+    assert sum(passes_of(prompt=512, batch=12, note="ubatch=4096").values()) == pytest.approx(1.5)
+    assert passes_of(prompt=512, context=1000, note="n_ubatch=0") == whole
+
+
+def lengths_of(**fields) -> dict[tuple[float, float], float]:
+    """New tokens of passes and those before them, with the weights of the passes."""
+    found = ((re.search(r"new=([\d.]+), context=([\d.]+)", key), n) for key, n in passes_of(**fields).items())
+    return {(float(match[1]), float(match[2])): n for match, n in found}
+
+
+def test_steps_of_a_request_begin_behind_its_prompt_and_what_was_before_it_others_where_the_row_says():
+    # four steps: as Simpson has it, the first and the last for a sixth each, the middle for the rest
+    request = lengths_of(phase="request", prompt=512, context=16384, generated=5)
+    steps = {(1, 16896): 4 / 6, (1, 16897.5): 16 / 6, (1, 16899): 4 / 6}
+    assert request == pytest.approx({(512, 16384): 1, **steps})
+    apart = lengths_of(phase="decode", prompt=100, context=300, generated=4, note="prompts=apart")
+    assert apart == pytest.approx({(1, 300): 1 / 6, (1, 301): 4 / 6, (1, 302): 1 / 6})
+
+
+def test_a_rate_that_includes_the_prefill_counts_its_passes_and_no_other_figure_does():
+    rate = {"phase": "decode", "prompt": 100, "generated": 4, "context": None}
+    prompt, apart = (100, 0), ";prompts=apart"
+    found = lengths_of(metric="throughput_tok_s", note=f"including prefill{apart}", **rate)
+    assert found == pytest.approx({prompt: 1, (1, 100): 3 / 6, (1, 101): 12 / 6, (1, 102): 3 / 6})
+    for metric, note in (("throughput_tok_s", apart), ("latency_s", f"including prefill{apart}")):
+        found = lengths_of(metric=metric, note=note, **rate)
+        assert found == pytest.approx({(1, 100): 1 / 6, (1, 101): 4 / 6, (1, 102): 1 / 6})
 
 
 def test_random_weights_choose_experts_evenly():
@@ -967,7 +1004,35 @@ def test_models_of_several_tables_keep_what_llama_cpp_calls_them(tmp_path):
     assert [r.model for r in read_runs(str(tmp_path / "bench.md")).runs] == ["llama 8B"] * 3 + ["qwen2 7B"] * 3
 
 
-@pytest.mark.parametrize(("cell", "reason"), [("xx512", "test: 'xx512'"), ("pp512", "t/s: 'n/a'")])
+def test_rows_of_tables_are_of_the_build_that_is_named_after_them_the_last_also_before_them(tmp_path):
+    builds = [TABLE.replace("(9119)", f"({n})") for n in (9119, 9120, 9121)]
+    (tmp_path / "bench.md").write_text("".join([*builds, TABLE.split("build:")[0]]), encoding="utf-8")
+    found = read_runs(str(tmp_path / "bench.md")).runs
+    assert [r.framework for r in found] == [f"llama.cpp b{n} (CUDA)" for n in (9119, 9120, 9121, 9121) for _ in "123"]
+    assert [r.line for r in found[:4]] == [5, 6, 7, 14]
+    (tmp_path / "none.md").write_text(TABLE.split("build:")[0].replace("tg128 @ d4096", "        tg128"))
+    _, step, _ = read_runs(str(tmp_path / "none.md")).runs
+    assert (step.framework, step.phase, step.generated, step.context) == ("llama.cpp b (CUDA)", "decode", 128, 0)
+
+
+def test_a_table_is_found_however_much_a_log_says_before_it(tmp_path):
+    (tmp_path / "bench.log").write_text("load_tensors: ....................\n" * 3000 + TABLE)
+    assert [r.line for r in read_runs(str(tmp_path / "bench.log")).runs] == [3005, 3006, 3007]
+    (tmp_path / "bench").write_text(TABLE + "load_tensors: ....................\n" * 3000 + TABLE)
+    assert [r.line for r in read_runs(str(tmp_path / "bench")).runs] == [5, 6, 7, 3014, 3015, 3016]
+
+
+def test_a_file_is_no_log_of_vllm_for_its_name_or_a_word_in_it_alone(tmp_path):
+    (tmp_path / "runs.txt").write_text(f"{HEADER}\n{ROW}\n")
+    (tmp_path / "runs.csv").write_text(f"{HEADER},note\n{ROW},LLM engine and KV cache size\n")
+    for name in ("runs.txt", "runs.csv"):
+        (found,) = read_runs(str(tmp_path / name)).runs
+        assert (found.phase, found.prompt, found.value) == ("prefill", 4096, 0.05)
+
+
+@pytest.mark.parametrize(
+    ("cell", "reason"), [("xx512", "test: 'xx512'"), ("@ d512", "test: '@ d512'"), ("pp512", "t/s: 'n/a'")]
+)
 def test_a_cell_of_a_table_that_is_none_is_told(tmp_path, cell, reason):
     text = TABLE.replace("        pp512", f"        {cell}").replace("10240.00 ± 60.25", "n/a")
     (tmp_path / "bench.md").write_text(text, encoding="utf-8")
@@ -982,10 +1047,17 @@ def test_llama_batched_bench_is_read_from_its_table_and_from_json(tmp_path):
     for name in ("bench.md", "bench.jsonl"):
         prompt, step = read_runs(str(tmp_path / name)).runs[:2]
         assert (prompt.phase, prompt.batch, prompt.prompt, prompt.value) == ("prefill", 8, 128, 0.8)
-        assert prompt.notes["n_ubatch"] == "1024"
+        assert (prompt.context, prompt.notes["n_ubatch"]) == (0, "1024")
         assert (step.phase, step.batch, step.context, step.generated, step.value) == ("decode", 8, 128, 64, 0.05)
     shared, step = read_runs(str(tmp_path / "bench.jsonl")).runs[2:]
     assert (shared.batch, step.batch) == (1, 8)
+    (tmp_path / "one.json").write_text(json.dumps([{**line, "pl": 1, "tg": 1, "pp": 1}]))
+    prompt, step = read_runs(str(tmp_path / "one.json")).runs
+    assert (prompt.batch, prompt.prompt, prompt.value, step.batch, step.generated, step.value) == (1, 1, 0.8, 1, 1, 3.2)
+    for name in ("pl", "tg", "pp"):
+        (tmp_path / "none.json").write_text(json.dumps([{**line, name: 0}]))
+        with pytest.raises(InputError, match=name):
+            read_runs(str(tmp_path / "none.json"))
     (tmp_path / "apart.json").write_text(json.dumps([{**line, "is_tg_separate": 1}]))
     with pytest.raises(InputError, match="one after another"):
         read_runs(str(tmp_path / "apart.json"))
@@ -1121,6 +1193,7 @@ def test_capacity_of_a_log_is_predicted(tmp_path):
         ("{", "not valid JSON"),
         ("[]", "of no kind"),
         ("{}", "of no kind"),
+        ('[["avg_ns"]]', "of no kind"),
         ('{"avg_latency": "x"}', "avg_latency: 'x' is not a number"),
         ('{"elapsed_time": 1, "total_num_tokens": 9}', "of what lengths it does not"),
         ('[{"avg_ns": 1}]', "cannot be read|KeyError|not an output|no tokens"),
