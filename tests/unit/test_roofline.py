@@ -349,6 +349,10 @@ def test_bytes_that_others_read_at_the_same_time_come_from_the_cache() -> None:
     fast = replace(IDEAL, parameters={**PERFECT, "cache_speed": 4.0})
     assert terms(Kernel("k", "stream", Cost(weights=8), again=8), fast).memory == 1
     assert terms(Kernel("k", "stream", Cost(weights=8), again=56), fast).memory == 2
+    # four units that take 64 bytes at each of their ticks, one in eight seconds, of 8 that memory moves a second
+    slow = replace(IDEAL, clock=1 / 8)
+    times = {like: terms(Kernel("k", like, Cost(weights=8), again=56), slow).memory for like in ("stream", "attention")}
+    assert times == {"stream": 8, "attention": 2}
 
 
 def test_results_are_added_up_one_after_the_other_as_far_as_blocks_were_there_to_make_them() -> None:
